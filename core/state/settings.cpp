@@ -1,0 +1,160 @@
+#include "core/state/settings.hpp"
+
+#include "core/base/strings.hpp"
+#include "core/state/toml_reader.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace dbx::state {
+
+namespace {
+
+constexpr std::uint64_t config_limit_bytes = 4U << 20;
+
+// The environment's spelling of each key that has one; the first name is ours.
+struct EnvironmentName {
+    std::string_view key;
+    std::string_view name;
+    Rank rank;
+};
+constexpr EnvironmentName environment_names[] = {
+    {"workspace", "DBX_AGENTS_WORKSPACE", Rank::environment},
+    {"workspace", "DATABRICKS_HOST", Rank::standard_environment},
+    {"gateway", "DBX_AGENTS_GATEWAY", Rank::environment},
+    {"profile", "DBX_AGENTS_PROFILE", Rank::environment},
+    {"profile", "DATABRICKS_CONFIG_PROFILE", Rank::standard_environment},
+    {"warehouse", "DBX_AGENTS_WAREHOUSE", Rank::environment},
+    {"warehouse", "DATABRICKS_WAREHOUSE_ID", Rank::standard_environment},
+};
+
+// The top-level keys and tables of config.toml (contract, section 4).
+const std::vector<std::string> known_top_level = {"workspace", "gateway", "profile", "warehouse", "agents",
+                                                  "otel",      "proxy",   "price",   "ledger",    "network"};
+
+} // namespace
+
+Result<Settings> Settings::load(const Sources& sources, const system::Environment& environment,
+                                system::FileSystem& files) {
+    Settings result;
+    const auto add = [&](std::string key, std::string value, Rank rank, std::string origin) {
+        result.values_[std::move(key)].push_back(Setting{std::move(value), rank, std::move(origin)});
+    };
+
+    // 1. flags
+    for (const auto& [key, value] : sources.flags) {
+        const auto dot = key.rfind('.');
+        add(key, value, Rank::flag, "--" + (dot == std::string::npos ? key : key.substr(dot + 1)));
+    }
+
+    // 2. the environment: ours, then Databricks' own names; an empty variable counts as unset
+    for (const Rank rank : {Rank::environment, Rank::standard_environment}) {
+        for (const auto& entry : environment_names) {
+            if (entry.rank != rank) continue;
+            if (const auto value = environment.get(entry.name); value && !value->empty())
+                add(std::string(entry.key), *value, rank, std::string(entry.name) + " in the environment");
+        }
+    }
+
+    // 3. the user's configuration, 4. the organisation's
+    const auto read_config = [&](const system::Path& path, Rank rank, bool must_exist) -> Result<void> {
+        const auto status = files.status(path);
+        if (!status) return fail(status.error());
+        const std::string shown = system::display_path(environment, path);
+        if (status->kind == system::FileKind::missing) {
+            if (!must_exist) return {};
+            return fail(ErrorKind::usage, "cannot read the configuration " + shown, "there is no such file",
+                        "correct the path behind --config");
+        }
+        auto text = files.read(path, config_limit_bytes);
+        if (!text) return fail(text.error());
+        const auto entries = read_toml(*text);
+        if (!entries)
+            return fail(ErrorKind::file, "cannot use " + shown + ": " + entries.error().what, entries.error().why,
+                        "correct that line in " + shown);
+        std::string warned;
+        for (const auto& entry : *entries) {
+            const std::string top = entry.key.substr(0, entry.key.find('.'));
+            const std::string at = shown + ":" + std::to_string(entry.line);
+            add(entry.key, entry.value, rank, at);
+            if (top == warned || std::find(known_top_level.begin(), known_top_level.end(), top) != known_top_level.end())
+                continue;
+            warned = top;
+            const std::string near = nearest(top, known_top_level);
+            result.warnings_.push_back(at + ": '" + top + "' is not a setting" +
+                                       (near.empty() ? "" : "; did you mean '" + near + "'?"));
+        }
+        return {};
+    };
+
+    std::optional<system::Path> named = sources.config_file;
+    if (!named) {
+        if (const auto value = environment.get("DBX_AGENTS_CONFIG"); value && !value->empty()) named = *value;
+    }
+    if (named) {
+        if (auto read = read_config(*named, Rank::user_config, true); !read) return fail(read.error());
+    } else {
+        const auto directory = system::config_directory(environment);
+        if (!directory) return fail(directory.error());
+        if (auto read = read_config(*directory / "config.toml", Rank::user_config, false); !read)
+            return fail(read.error());
+    }
+    if (auto read = read_config("/etc/dbx-agents/config.toml", Rank::organisation_config, false); !read)
+        return fail(read.error());
+
+    // 5. what the last setup used
+    const auto directory = system::state_directory(environment);
+    if (!directory) return fail(directory.error());
+    const system::Path remembered = *directory / "remembered.json";
+    const auto status = files.status(remembered);
+    if (status && status->kind == system::FileKind::regular) {
+        const auto text = files.read(remembered, config_limit_bytes);
+        if (!text) return fail(text.error());
+        const auto root = nlohmann::json::parse(*text, nullptr, false);
+        // Ours, written whole; a damaged one is no reason to refuse work, it only costs a flag.
+        if (root.is_object()) {
+            for (const auto& item : root.items()) {
+                if (item.value().is_string())
+                    add(item.key(), item.value().get<std::string>(), Rank::remembered, "remembered from the last setup");
+            }
+        } else {
+            result.warnings_.push_back(system::display_path(environment, remembered) +
+                                       " is damaged and was ignored; the next setup writes it again");
+        }
+    }
+
+    for (auto& [key, list] : result.values_)
+        std::stable_sort(list.begin(), list.end(), [](const Setting& a, const Setting& b) { return a.rank < b.rank; });
+    return result;
+}
+
+std::optional<Setting> Settings::find(std::string_view key) const {
+    const auto found = values_.find(key);
+    if (found == values_.end()) return std::nullopt;
+    return found->second.front();
+}
+
+std::vector<Setting> Settings::all(std::string_view key) const {
+    const auto found = values_.find(key);
+    return found == values_.end() ? std::vector<Setting>{} : found->second;
+}
+
+Result<void> remember(const std::map<std::string, std::string>& values, const system::Environment& environment,
+                      system::FileSystem& files) {
+    const auto directory = system::state_directory(environment);
+    if (!directory) return fail(directory.error());
+    auto root = nlohmann::json::object();
+    for (const auto& [key, value] : values) {
+        if (!value.empty()) root[key] = value;
+    }
+    const std::string text = root.dump(2) + "\n";
+    const system::Path path = *directory / "remembered.json";
+    if (const auto status = files.status(path); status && status->kind == system::FileKind::regular) {
+        if (const auto old = files.read(path, config_limit_bytes); old && *old == text) return {};
+    }
+    if (auto made = files.make_directories(*directory, 0700); !made) return made;
+    return files.write(path, text, 0600);
+}
+
+} // namespace dbx::state

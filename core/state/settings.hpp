@@ -1,0 +1,64 @@
+#pragma once
+
+#include "core/base/error.hpp"
+#include "core/system/environment.hpp"
+#include "core/system/files.hpp"
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace dbx::state {
+
+// Where a setting came from, strongest first: the order in which sources are asked.
+enum class Rank {
+    flag,
+    environment,          // DBX_AGENTS_*
+    standard_environment, // DATABRICKS_*
+    user_config,
+    organisation_config,
+    remembered,
+    built_in,
+};
+
+struct Setting {
+    std::string value;
+    Rank rank = Rank::built_in;
+    std::string origin; // for people: "--workspace", "DATABRICKS_HOST in the environment", "~/.config/…/config.toml:3"
+};
+
+// The sources of all settings, read once. Keys are dotted: "workspace", "gateway", "profile",
+// "agents.codex.model", "proxy.port".
+class Settings {
+  public:
+    struct Sources {
+        std::map<std::string, std::string> flags; // key -> value, only those given
+        std::optional<system::Path> config_file;  // --config (or DBX_AGENTS_CONFIG): instead of the user's file; must exist
+    };
+
+    // Errors: a configuration file that can't be read or parsed (kind file, with line and column).
+    static Result<Settings> load(const Sources& sources, const system::Environment& environment,
+                                 system::FileSystem& files);
+
+    // The strongest value of a key. Numbers and booleans come as their TOML spelling.
+    std::optional<Setting> find(std::string_view key) const;
+
+    // Every source's value of a key, strongest first: what `status` explains.
+    std::vector<Setting> all(std::string_view key) const;
+
+    // Sentences about keys in the configuration files that this program does not know.
+    const std::vector<std::string>& warnings() const { return warnings_; }
+
+  private:
+    std::map<std::string, std::vector<Setting>, std::less<>> values_;
+    std::vector<std::string> warnings_;
+};
+
+// What setup used is remembered in the state directory (remembered.json), so that later commands need no flags.
+// Replaces the whole set; an empty value forgets a key.
+Result<void> remember(const std::map<std::string, std::string>& values, const system::Environment& environment,
+                      system::FileSystem& files);
+
+} // namespace dbx::state
