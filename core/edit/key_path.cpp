@@ -1,3 +1,4 @@
+#include "core/edit/unicode.hpp"
 #include "core/edit/value.hpp"
 
 #include <cstdint>
@@ -11,42 +12,14 @@ bool is_bare(char c) {
     return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
 }
 
-void append_utf8(std::string& out, std::uint32_t code) {
-    const auto put = [&](std::uint32_t byte) { out += static_cast<char>(byte); };
-    if (code < 0x80) {
-        put(code);
-    } else if (code < 0x800) {
-        put(0xC0U | (code >> 6));
-        put(0x80U | (code & 0x3FU));
-    } else if (code < 0x10000) {
-        put(0xE0U | (code >> 12));
-        put(0x80U | ((code >> 6) & 0x3FU));
-        put(0x80U | (code & 0x3FU));
-    } else {
-        put(0xF0U | (code >> 18));
-        put(0x80U | ((code >> 12) & 0x3FU));
-        put(0x80U | ((code >> 6) & 0x3FU));
-        put(0x80U | (code & 0x3FU));
-    }
-}
-
 // `digits` hexadecimal digits at text[at...]; nullopt when there are fewer or they are no scalar value.
 std::optional<std::uint32_t> hex_code(std::string_view text, std::size_t at, std::size_t digits) {
     if (at + digits > text.size()) return std::nullopt;
     std::uint32_t code = 0;
     for (std::size_t i = 0; i < digits; ++i) {
-        const char c = text[at + i];
-        std::uint32_t digit = 0;
-        if (c >= '0' && c <= '9') {
-            digit = static_cast<std::uint32_t>(c - '0');
-        } else if (c >= 'a' && c <= 'f') {
-            digit = static_cast<std::uint32_t>(c - 'a') + 10;
-        } else if (c >= 'A' && c <= 'F') {
-            digit = static_cast<std::uint32_t>(c - 'A') + 10;
-        } else {
-            return std::nullopt;
-        }
-        code = (code << 4) | digit;
+        const int digit = hex_digit(text[at + i]);
+        if (digit < 0) return std::nullopt;
+        code = (code << 4) | static_cast<std::uint32_t>(digit);
     }
     if (code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF)) return std::nullopt;
     return code;
@@ -104,7 +77,7 @@ std::optional<std::string> basic_string(std::string_view text, std::size_t& at) 
     return std::nullopt;
 }
 
-std::string quoted(std::string_view component) {
+std::string quoted_component(std::string_view component) {
     constexpr char hex[] = "0123456789ABCDEF";
     std::string result = "\"";
     for (const char c : component) {
@@ -154,7 +127,7 @@ std::string to_string(const KeyPath& path) {
         first = false;
         bool bare = !component.empty();
         for (const char c : component) bare = bare && is_bare(c);
-        result += bare ? component : quoted(component);
+        result += bare ? component : quoted_component(component);
     }
     return result;
 }
