@@ -19,12 +19,18 @@ class Console {
     virtual int width() const = 0;
     // One line from standard input without its line end; nullopt at its end.
     virtual std::optional<std::string> read_line() = 0;
-    // False once a write failed for another reason than a closed pipe (a full disk behind `> file`): the command
-    // must not exit 0 then. A closed pipe (`| head`) is not an error.
+    // False once a write failed for another reason than a closed pipe (a full disk behind `> file`): the
+    // command must not exit 0 then. A closed pipe (`| head`) is not an error.
     virtual bool ok() const = 0;
 };
 
-// The process's standard streams. Output is written whole (EINTR, short writes); SIGPIPE is expected to be ignored.
+// The first thing in main: opens /dev/null in the place of a closed standard stream, so that no file of the
+// user gets its number and our messages with it. Results to a closed stdout still count as not written
+// (Console::ok).
+void open_standard_streams();
+
+// The process's standard streams. Output is written whole (EINTR, short writes); SIGPIPE is expected to be
+// ignored.
 class RealConsole : public Console {
   public:
     void out(std::string_view text) override;

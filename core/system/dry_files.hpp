@@ -6,11 +6,12 @@
 
 namespace dbx::system {
 
-// Reads from another file system and keeps every change in memory: what --dry-run and --check run on. Later reads
-// see the changes. Errors that the real one would give (missing rights, read-only) are given as well.
+// Reads from another file system and keeps every change in memory: what --dry-run and --check run on. Later
+// reads see the changes. Errors that the real one would give (missing rights, read-only) are given as well.
 class DryFileSystem : public FileSystem {
   public:
-    explicit DryFileSystem(FileSystem& below) : below_(below) {}
+    explicit DryFileSystem(FileSystem& below)
+        : below_(below) {}
 
     Result<FileStatus> status(const Path& path) override;
     Result<Path> resolve(const Path& path) override;
@@ -27,6 +28,7 @@ class DryFileSystem : public FileSystem {
     struct Entry {
         bool exists = false;
         FileStatus status;
+        bool has_bytes = false; // false: only the mode changed, the bytes are those below
         std::string bytes;
     };
     FileSystem& below_;

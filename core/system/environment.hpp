@@ -39,7 +39,8 @@ class RealEnvironment : public Environment {
 // HOME; without it (or when it is not absolute) an error of kind `file` that says so.
 Result<Path> home_directory(const Environment& environment);
 
-// $XDG_CONFIG_HOME (absolute, else ~/.config)/dbx-agents and $XDG_STATE_HOME (else ~/.local/state)/dbx-agents.
+// $XDG_CONFIG_HOME (absolute, else ~/.config)/dbx-agents and $XDG_STATE_HOME (else
+// ~/.local/state)/dbx-agents.
 Result<Path> config_directory(const Environment& environment);
 Result<Path> state_directory(const Environment& environment);
 
@@ -64,8 +65,8 @@ class RealClock : public Clock {
 // 2026-11-21T18:30:00Z
 std::string format_utc(WallTime time);
 
-// SIGINT, SIGTERM and SIGHUP end long work at its next safe point instead of in the middle: while one of these objects
-// lives, the signals only set a flag.
+// SIGINT, SIGTERM and SIGHUP end long work at its next safe point instead of in the middle: while one of
+// these objects lives, the signals only set a flag.
 class InterruptGuard {
   public:
     InterruptGuard();

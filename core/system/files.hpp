@@ -34,19 +34,21 @@ class FileSystem {
 
     virtual Result<FileStatus> status(const Path& path) = 0;
 
-    // The path with every symbolic link followed, also when the last component does not exist (a link to a file
-    // not yet there leads to that file). A loop is an error.
+    // The path with every symbolic link followed, also when the last component does not exist (a link to a
+    // file not yet there leads to that file). A loop is an error.
     virtual Result<Path> resolve(const Path& path) = 0;
 
-    // The whole file. Refuses directories, FIFOs, devices (without opening them) and files over `limit_bytes`.
+    // The whole file. Refuses directories, FIFOs, devices (without opening them) and files over
+    // `limit_bytes`.
     virtual Result<std::string> read(const Path& path, std::uint64_t limit_bytes) = 0;
 
-    // Replaces or creates the file at `path` (resolved first) in one step: a temporary file beside the target gets
-    // mode and owner, the bytes, an fsync; then rename and an fsync of the folder. The old file's mode, owner,
-    // ACL and extended attributes are kept as far as the system lets us; `mode` overrides the permission bits. A new file gets `mode`
-    // (default 0600). Where rename can't work (a bind-mounted file: EBUSY, EXDEV) the bytes are written
-    // in place after checking that there is room, with the old bytes put back on failure. A crash at any
-    // moment leaves the old or the new file, never half of one; no temporary file stays behind after an error.
+    // Replaces or creates the file at `path` (resolved first) in one step: a temporary file beside the target
+    // gets mode and owner, the bytes, an fsync; then rename and an fsync of the folder. The old file's mode,
+    // owner, ACL and extended attributes are kept as far as the system lets us; `mode` overrides the
+    // permission bits. A new file gets `mode` (default 0600). Where rename can't work (a bind-mounted file:
+    // EBUSY, EXDEV) the bytes are written in place after checking that there is room, with the old bytes put
+    // back on failure. A crash at any moment leaves the old or the new file, never half of one; no temporary
+    // file stays behind after an error.
     virtual Result<void> write(const Path& path, std::string_view bytes, std::optional<mode_t> mode) = 0;
 
     // Changes permission bits only.
@@ -84,9 +86,9 @@ class RealFileSystem : public FileSystem {
     Result<void> check_writable(const Path& path) override;
 };
 
-
-// One lock for all processes of this user: an flock on `path` (created, 0600). Waits up to `timeout_ms`; then an
-// error naming the process that holds it. Released by the destructor, and by the system when the process dies.
+// One lock for all processes of this user: an flock on `path` (created, 0600). Waits up to `timeout_ms`; then
+// an error naming the process that holds it. Released by the destructor, and by the system when the process
+// dies.
 class Lock {
   public:
     static Result<Lock> acquire(const Path& path, int timeout_ms);
@@ -95,7 +97,8 @@ class Lock {
     ~Lock();
 
   private:
-    explicit Lock(int descriptor) : descriptor_(descriptor) {}
+    explicit Lock(int descriptor)
+        : descriptor_(descriptor) {}
     int descriptor_ = -1;
 };
 
