@@ -169,6 +169,7 @@ std::string current_hash(const system::Path& path, system::FileSystem& files) {
 } // namespace
 
 std::string line_hash(std::string_view line) {
+    if (line.substr(0, 3) == "\xEF\xBB\xBF") line.remove_prefix(3); // agents drop a byte-order mark when they rewrite
     while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.remove_suffix(1);
     return system::sha256(line).substr(0, 32);
 }

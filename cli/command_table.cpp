@@ -1,0 +1,31 @@
+#include "cli/command.hpp"
+
+namespace dbx::cli {
+
+// One maker per file in commands/.
+std::unique_ptr<Command> make_setup();
+std::unique_ptr<Command> make_status();
+std::unique_ptr<Command> make_revert();
+std::unique_ptr<Command> make_auth_token();
+std::unique_ptr<Command> make_auth_status();
+std::unique_ptr<Command> make_templates_list();
+std::unique_ptr<Command> make_templates_show();
+std::unique_ptr<Command> make_templates_export();
+
+std::span<const CommandEntry> command_table() {
+    static constexpr CommandEntry table[] = {
+        {"setup", "Configure agents: write their files so that they use the AI Gateway", make_setup},
+        {"status", "Show what is configured now, where, by whom, and what wins over it", make_status},
+        {"revert", "Take back exactly what setup wrote", make_revert},
+        {"auth", "The credential: which one is used, and its token", nullptr},
+        {"auth token", "Print a valid bearer token, one bare line (what helpers call)", make_auth_token},
+        {"auth status", "Show which credential won, and why the others did not", make_auth_status},
+        {"templates", "The templates in use, and where each comes from", nullptr},
+        {"templates list", "List the agents that have a template", make_templates_list},
+        {"templates show", "Print an agent's template", make_templates_show},
+        {"templates export", "Copy a built-in template into your configuration, to change it", make_templates_export},
+    };
+    return table;
+}
+
+} // namespace dbx::cli

@@ -1,0 +1,11 @@
+# Writes OUTPUT, the C++ source that holds every file of FILES (below ROOT) as a string.
+set(source "#include \"templates/builtin.hpp\"\n\nnamespace dbx::templates {\n\nstd::span<const BuiltinFile> builtin_files() {\n    static constexpr BuiltinFile files[] = {\n")
+foreach(file IN LISTS FILES)
+  file(READ "${ROOT}/${file}" text HEX)
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "\\\\x\\1" text "${text}")
+  get_filename_component(folder "${file}" DIRECTORY)
+  get_filename_component(name "${file}" NAME)
+  string(APPEND source "        {\"${folder}\", \"${name}\",\n         \"${text}\"},\n")
+endforeach()
+string(APPEND source "    };\n    return files;\n}\n\n} // namespace dbx::templates\n")
+file(WRITE "${OUTPUT}" "${source}")

@@ -1,0 +1,168 @@
+#pragma once
+
+#include "core/base/error.hpp"
+#include "core/edit/document.hpp"
+#include "core/system/environment.hpp"
+#include "core/system/files.hpp"
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace dbx::agents {
+
+// An agent is a folder of documents and its agent.toml; these types are that folder, read. See templates/*/agent.toml
+// for the format by example and README.md, "Adding an agent".
+
+// A condition is met when every name in it has one of the listed values: auth (helper, pat, env, proxy), gateway (remote,
+// loopback), claude_betas (on, off).
+using Condition = std::map<std::string, std::vector<std::string>>;
+using Facts = std::map<std::string, std::string>;
+bool holds(const Condition& condition, const Facts& facts);
+
+enum class FileFormat { toml, json, jsonc, dotenv, text };
+std::string to_string(FileFormat format);
+std::optional<FileFormat> file_format(std::string_view name);
+// nullopt for text.
+std::optional<edit::Format> edit_format(FileFormat format);
+
+struct AgentFile {
+    std::string name;
+    std::string path; // below the agent's home, or absolute
+    FileFormat format = FileFormat::text;
+    bool print = false; // its content is what the user came for (Cursor's guide)
+};
+
+enum class Join {
+    replace, // the value is ours
+    lines,   // "Name: value" lines, joined by name
+    entries, // comma-separated words
+    append,  // array elements
+};
+
+// A group of keys that are written, or taken out, under one condition.
+struct Part {
+    std::string file;
+    Condition when;
+    std::string document; // may be empty
+    std::vector<edit::KeyPath> remove;
+    std::map<std::string, Join> merge; // by to_string(key path)
+};
+
+// Something that decides instead of one of our files.
+struct Shadow {
+    enum class By {
+        file,        // the file at `path`
+        folder,      // every file in the folder `path`
+        directory,   // `path` below the working directory
+        project,     // `path` in the working directory or a folder above it
+        environment, // a variable of the same name
+    };
+    std::string file;
+    By by = By::file;
+    std::string path;
+    FileFormat format = FileFormat::toml;
+    std::vector<edit::KeyPath> only; // empty: every key
+    bool whole = false;              // it hides the whole file, not just the keys it has
+    std::string title;
+};
+
+struct Warning {
+    std::string file;         // a key in a file …
+    edit::KeyPath key;        //
+    std::string environment;  // … or a variable
+    std::vector<std::string> unless;
+    bool has_unless = false;
+    Condition when;
+    std::string text;
+};
+
+struct Note {
+    Condition when;
+    std::string text;
+};
+
+// An auth form that only newer versions understand.
+struct Requirement {
+    std::string auth;
+    std::string version;
+};
+
+// Versions in which the agent does not work behind the gateway.
+struct BadVersions {
+    std::string from, below, text;
+};
+
+struct Agent {
+    std::string name;
+    std::string origin; // "built-in", or the folder it was read from
+    std::string display_name;
+    bool always = false;   // part of --all, found or not
+    int order = 100;       // among the agents of --all
+    bool loopback = true;  // false: a loopback gateway can never serve it
+    std::string route;     // below the gateway root
+    std::vector<std::string> auth;
+    std::string token_variable;
+    std::string program;
+    std::string npm_package;
+    std::vector<BadVersions> bad_versions;
+    std::string home;          // "~/.codex", or "{{config}}"
+    std::string home_variable; // CODEX_HOME
+    std::string home_below;    // a folder below the variable's
+    std::map<std::string, std::string> models;
+    std::vector<Requirement> requirements;
+    std::vector<AgentFile> files;
+    std::vector<Part> parts;
+    std::vector<Shadow> shadows;
+    std::vector<Warning> warnings;
+    std::vector<Note> notes;
+    std::map<std::string, std::string> documents; // file name -> text, agent.toml included
+
+    const AgentFile* file(std::string_view file_name) const;
+};
+
+// Reads one agent from its files. Errors name the file and the line: a key that does not exist, a missing document, a
+// placeholder nobody fills. Kind: usage.
+Result<Agent> read_agent(std::string name, std::string origin, std::map<std::string, std::string> documents);
+
+// All agents: the built-in ones, and the folders in $XDG_CONFIG_HOME/dbx-agents/templates, which win over
+// built-in ones of the same name.
+struct Catalogue {
+    std::vector<Agent> agents; // by order, then name
+    const Agent* find(std::string_view name) const;
+    std::vector<std::string> names() const;
+};
+Result<Catalogue> load_catalogue(const system::Environment& environment, system::FileSystem& files);
+
+// Where users' own templates are.
+Result<system::Path> user_templates(const system::Environment& environment);
+
+// The agent's folder for this user. Errors: no HOME.
+Result<system::Path> home_of(const Agent& agent, const system::Environment& environment);
+
+// The path of one of its files.
+Result<system::Path> path_of(const Agent& agent, const AgentFile& file, const system::Environment& environment);
+
+// Where a value's placeholders come from. A string that is nothing but one placeholder takes the variable's type.
+struct Variables {
+    std::map<std::string, edit::Value> values;
+    std::vector<std::string> secrets; // names whose values are secret
+};
+
+// One leaf of a document, filled in.
+struct Leaf {
+    edit::KeyPath path;
+    edit::Value value;
+    bool secret = false; // a secret went into it
+};
+
+// The leaves of a document in order. An unknown placeholder is an error of kind failed.
+Result<std::vector<Leaf>> render(const Agent& agent, const std::string& document, edit::Format format,
+                                 const Variables& variables);
+Result<std::string> render_text(const Agent& agent, const std::string& document, const Variables& variables);
+
+// The placeholders that templates may use.
+const std::vector<std::string>& placeholder_names();
+
+} // namespace dbx::agents
