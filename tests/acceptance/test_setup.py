@@ -7,7 +7,8 @@ import subprocess
 
 import readers
 from cases import CASES
-from harness import GATEWAY, PAT, WORKSPACE, Test, byte_diff, each, main
+from harness import GATEWAY, PAT, WORKSPACE, Test, binary, byte_diff, each, main
+from unified import apply_diff, diff_of, maskable
 from wants import FORMS, OWN_LINE, STRUCTURE, Check, wants
 
 
@@ -189,72 +190,6 @@ def drop_last(pairs, want):
                 del left[index]
                 break
     return left
-
-
-SENSITIVE = re.compile(rb"TOKEN|KEY|SECRET|PASSWORD|AUTHORIZATION|dapi|eyJ|sk-|ghp_|AIza", re.I)
-
-
-def maskable(line):
-    return SENSITIVE.search(line) is not None
-
-
-def diff_of(text, rel):
-    """The part of a unified diff that is about the file."""
-    parts = re.split(r"(?m)^(?=--- .*\n\+\+\+ )", text)
-    base = rel.split("/", 1)[1]
-    folder = rel.split("/", 1)[0]
-    for part in parts:
-        head = part.split("\n@@", 1)[0]
-        if part.startswith("--- ") and f"{folder}/{base}" in head:
-            return part.encode("utf-8", "surrogateescape")
-    return None
-
-
-def apply_diff(old, section):
-    """(new bytes, None), or (None, what does not fit). A masked line may differ from the file's."""
-    source, out, at, result_end = old.split(b"\n"), [], 0, None
-    lines = section.split(b"\n")
-    index, added_end = 0, True
-    while index < len(lines):
-        head = re.match(rb"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@", lines[index])
-        index += 1
-        if not head:
-            continue
-        start = int(head.group(1))
-        count_old = int(head.group(2) or 1)
-        count_new = int(head.group(4) or 1)
-        first = start - 1 if count_old else start
-        out += source[at:first]
-        at = first
-        while (count_old or count_new or lines[index:index + 1] and lines[index].startswith(b"\\")) and index < len(lines):
-            line = lines[index]
-            index += 1
-            mark, text = line[:1], line[1:]
-            if mark == b"\\":
-                continue
-            if mark in (b" ", b"-") or not line:
-                if at >= len(source):
-                    return None, f"line {at + 1} is past the end"
-                if source[at] != text and not maskable(source[at]):
-                    return None, f"line {at + 1} is {source[at]!r}, the diff says {text!r}"
-                if mark != b"-":
-                    out.append(source[at])
-                    count_new -= 1
-                at += 1
-                count_old -= 1
-            elif mark == b"+":
-                out.append(text)
-                count_new -= 1
-            else:
-                return None, f"odd line {line!r}"
-    rest = source[at:]
-    no_end = re.search(rb"(?m)^\+.*\n\\ No newline", section) or re.search(rb"(?m)^ .*\n\\ No newline", section)
-    made = b"\n".join(out + rest)
-    if at >= len(source) and not no_end and not made.endswith(b"\n"):
-        made += b"\n"
-    elif not old and not no_end and not made.endswith(b"\n"):
-        made += b"\n"
-    return made, None
 
 
 class Fresh(Test):
@@ -554,8 +489,6 @@ class Helper(Test):
     def link(self, folder):
         place = self.h.base / folder
         place.mkdir(parents=True)
-        from harness import binary
-
         (place / "dbx-agents").symlink_to(binary())
         return place
 

@@ -81,7 +81,7 @@ def codex(form, before, model=None, gateway=GATEWAY, home_rel=".codex"):
     else:
         config.must[provider + ("env_key",)] = "DATABRICKS_TOKEN"
         config.gone |= {provider + ("auth",)}
-        config.may |= {provider + ("env_key_instructions",), provider + ("experimental_bearer_token",)}
+        config.may |= {provider + (k,) for k in ("env_key_instructions", "experimental_bearer_token", "requires_openai_auth")}
     wants = [config]
     env_rel = f"{home_rel}/.env"
     if form == "pat":
