@@ -1,0 +1,117 @@
+"""Transcripts of typical commands: output, exit code and resulting files, compared exactly.
+
+`test_golden.py --update` writes them anew (with DBX_AGENTS_BIN); paths, times and the version are normalised.
+"""
+
+import difflib
+import re
+import sys
+
+from harness import HERE, PAT, WORKSPACE, Home, Test, binary, case_file, clip, each, main
+
+GOLDEN = HERE / "golden"
+W = ["--workspace", WORKSPACE]
+TOKEN = {"DATABRICKS_TOKEN": PAT}
+CODEX, CLAUDE, ENV, SETTINGS = ".codex/config.toml", ".claude/settings.json", ".gemini/.env", ".gemini/settings.json"
+
+# name: (files at first, steps). A step is arguments, or (arguments, environment), or a function of the home.
+SCENARIOS = {
+    "help": ({}, [["--help"]]),
+    "version": ({}, [["--version"]]),
+    "setup-all-first-time": ({}, [(["setup", "--all", *W], TOKEN)]),
+    "setup-all-dry-run": ({CODEX: "codex/01-comments-and-tables.toml", CLAUDE: "claude/01-dotfiles.json", ENV: "gemini-env/02-company.env",
+                           SETTINGS: "gemini-settings/02-comments.json"}, [(["setup", "--all", *W, "--dry-run"], TOKEN)]),
+    "setup-all-check": ({}, [(["setup", "--all", *W, "--check"], TOKEN), (["setup", "--all", *W, "--yes", "--quiet"], TOKEN), (["setup", "--all", *W, "--check"], TOKEN)]),
+    "setup-codex-helper-without-a-credential": ({CODEX: "codex/25-model-and-provider.toml"}, [["setup", "codex", *W, "--yes"]]),
+    "setup-codex-old-document": ({CODEX: "codex/19-old-databricks-document.toml"}, [(["setup", "codex", *W, "--auth", "pat", "--yes"], TOKEN), ["revert", "codex"]]),
+    "setup-codex-env": ({}, [["setup", "codex", *W, "--auth", "env", "--yes"]]),
+    "setup-claude-pat": ({CLAUDE: "claude/02-portal-crlf.json"}, [(["setup", "claude", *W, "--auth", "pat", "--yes"], TOKEN)]),
+    "setup-claude-print": ({CLAUDE: "claude/01-dotfiles.json"}, [(["setup", "claude", *W, "--auth", "pat", "--print"], TOKEN)]),
+    "setup-claude-helper-takes-the-old-token": ({CLAUDE: "claude/16-old-token-and-helper.json"}, [(["setup", "claude", *W, "--yes"], TOKEN), ["revert", "claude"]]),
+    "setup-gemini-auto": ({SETTINGS: "gemini-settings/03-enterprise.json"}, [(["setup", "gemini", *W, "--yes"], TOKEN)]),
+    "setup-gemini-without-a-credential": ({}, [["setup", "gemini", *W]]),
+    "setup-cursor": ({}, [["setup", "cursor", *W, "--yes"]]),
+    "setup-json": ({}, [(["setup", "codex", *W, "--auth", "env", "--dry-run", "--json"], TOKEN)]),
+    "setup-twice": ({}, [["setup", "claude", *W, "--auth", "env", "--yes"], ["setup", "claude", *W, "--auth", "env", "--yes"]]),
+    "error-unknown-agent": ({}, [["setup", "codx", *W]]),
+    "error-no-workspace": ({}, [["setup", "codex"]]),
+    "error-http": ({}, [["setup", "codex", "--workspace", "http://adb-1.2.azuredatabricks.net"]]),
+    "error-conflicting-flags": ({}, [["setup", "codex", *W, "--dry-run", "--check"]]),
+    "error-invalid-json": ({CLAUDE: "invalid/claude-trailing-comma.json"}, [["setup", "claude", *W, "--auth", "env"], ["setup", "claude", *W, "--auth", "env", "--json"]]),
+    "error-invalid-toml": ({CODEX: "invalid/codex-duplicate-key.toml"}, [["setup", "codex", *W, "--auth", "env"]]),
+    "error-no-token": ({}, [["setup", "claude", *W, "--auth", "pat"]]),
+    "status-nothing": ({}, [["status"]]),
+    "status-after-setup": ({CODEX: "codex/01-comments-and-tables.toml"}, [(["setup", "--all", *W, "--yes", "--quiet"], TOKEN), ["status"]]),
+    "status-drift": ({}, [["setup", "codex", *W, "--auth", "env", "--yes", "--quiet"],
+                          lambda h: h.put(CODEX, h.read(CODEX).replace(b"databricks-gpt-5-2", b"gpt-6-sol"), mode=h.mode(CODEX)), ["status", "codex"], ["revert", "codex"],
+                          ["revert", "codex", "--force"]]),
+    "revert-by-key": ({CODEX: "codex/13-crlf.toml"}, [["setup", "codex", *W, "--auth", "env", "--yes", "--quiet"],
+                                                     lambda h: h.put(CODEX, h.read(CODEX).replace(b"\r\n", b"\n")), ["revert", "codex"]]),
+    "revert-nothing": ({}, [["revert", "--all"]]),
+    "revert-list": ({CLAUDE: "claude/06-four-blanks.json"}, [["setup", "claude", *W, "--auth", "env", "--yes", "--quiet"], ["revert", "--list"]]),
+    "auth-status": ({}, [(["auth", "status"], {**TOKEN, "DATABRICKS_HOST": WORKSPACE}), ["auth", "status", *W]]),
+    "templates-list": ({}, [["templates", "list"]]),
+}
+
+
+def normal(text, home):
+    for path, name in ((str(home.home), "$HOME"), (str(home.base), "$BASE"), (binary(), "/opt/bin/dbx-agents")):
+        text = text.replace(path, name)
+    text = re.sub(r"\d{4}-\d\d-\d\d[T ]\d\d[:-]?\d\d[:-]?\d\d(?:[.,]\d+)?(?:Z| ?UTC|[+-]\d\d:?\d\d)?", "<time>", text)
+    text = re.sub(r"\d{8}[T-]\d{6}(?:[.-]\d+)?Z?", "<time>", text)
+    return re.sub(r"\b\d+\.\d+\.\d+\b(?=[^\d.]|$)", lambda m: m.group() if m.group().startswith(("0.118", "0.134", "0.45", "0.61", "127.0")) else "<version>", text)
+
+
+def visible(data):
+    text = data.decode("utf-8", "backslashreplace").replace("\r", "\\r").replace("\ufeff", "\\ufeff")
+    if text and not text.endswith("\n"):
+        text += "\n\\ no final newline\n"
+    return text
+
+
+def transcript(name):
+    files, steps = SCENARIOS[name]
+    with Home() as home:
+        for rel, file in files.items():
+            home.put(rel, case_file(file))
+        parts = []
+        for step in steps:
+            if callable(step):
+                step(home)
+                parts.append("# somebody edits the file\n")
+                continue
+            args, env = step if isinstance(step, tuple) else (step, {})
+            result = home.run(*args, env=env)
+            shown = "".join(f"{key}=… " for key in env)
+            parts.append(f"$ {shown}dbx-agents {' '.join(args)}\n--- exit {result.code}\n--- stdout\n{result.out}--- stderr\n{result.err}")
+        for rel, (kind, mode, data) in sorted(home.snapshot().items()):
+            if kind == "file":
+                text = visible(data.replace(PAT.encode(), b"<token>"))
+                parts.append(f"--- file {rel} {mode:04o}\n{text}")
+        return normal("\n".join(parts), home)
+
+
+@each([(name, name) for name in SCENARIOS], "transcript")
+class Golden(Test):
+    def check_transcript(self, name):
+        path = GOLDEN / f"{name}.txt"
+        self.assertTrue(path.exists(), f"{path.name} is missing: run test_golden.py --update")
+        want, got = path.read_text(), transcript(name)
+        if want != got:
+            diff = "\n".join(difflib.unified_diff(want.splitlines(), got.splitlines(), "recorded", "now", lineterm=""))
+            self.fail(f"{name} (test_golden.py --update records it anew)\n{clip(diff, 8000)}")
+
+    def test_no_stray_recordings(self):
+        self.assertEqual({p.stem for p in GOLDEN.glob("*.txt")}, set(SCENARIOS))
+
+
+if __name__ == "__main__":
+    if "--update" in sys.argv:
+        binary()
+        GOLDEN.mkdir(exist_ok=True)
+        for stale in GOLDEN.glob("*.txt"):
+            stale.unlink()
+        for scenario in SCENARIOS:
+            (GOLDEN / f"{scenario}.txt").write_text(transcript(scenario))
+    else:
+        main()
