@@ -43,12 +43,13 @@ class FileSystem {
     virtual Result<std::string> read(const Path& path, std::uint64_t limit_bytes) = 0;
 
     // Replaces or creates the file at `path` (resolved first) in one step: a temporary file beside the target
-    // gets mode and owner, the bytes, an fsync; then rename and an fsync of the folder. The old file's mode,
-    // owner, ACL and extended attributes are kept as far as the system lets us; `mode` overrides the
-    // permission bits. A new file gets `mode` (default 0600). Where rename can't work (a bind-mounted file:
-    // EBUSY, EXDEV) the bytes are written in place after checking that there is room, with the old bytes put
-    // back on failure. A crash at any moment leaves the old or the new file, never half of one; no temporary
-    // file stays behind after an error.
+    // gets owner, ACL, extended attributes and mode of the old file, the bytes, an fsync; then rename and an
+    // fsync of the folder. `mode` overrides the permission bits; a new file gets `mode` (default 0600). A
+    // crash at any moment leaves the old or the new file; a temporary file that it leaves goes with the next
+    // write to the same file. Written in place instead (room checked first, old bytes and mode put back on
+    // failure, a copy of the old bytes beside it meanwhile): a bind-mounted file, one with further hard
+    // links, one whose folder takes no new files, somebody else's whose owner or ACL we could not give to a
+    // new file. A file that is read-only for us by its mode is an error, although a rename could replace it.
     virtual Result<void> write(const Path& path, std::string_view bytes, std::optional<mode_t> mode) = 0;
 
     // Changes permission bits only.

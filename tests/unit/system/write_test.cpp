@@ -69,7 +69,7 @@ bool set_attribute(const Path& path, const char* name, const std::string& value)
 
 TEST_CASE("a new file is for its owner alone, whatever the umask") {
     const Sandbox box;
-    for (const mode_t mask : {0000, 0022, 0077, 0777}) {
+    for (const mode_t mask : {0000U, 0022U, 0077U, 0777U}) {
         const Umask umask(mask);
         const Path path = box / ("new" + std::to_string(mask));
         REQUIRE(in_words(files.write(path, "x", std::nullopt)) == ok);
@@ -87,7 +87,7 @@ TEST_CASE("a new file gets the mode that is asked for, whatever the umask") {
 TEST_CASE("a replaced file keeps its mode, whatever the umask") {
     const Sandbox box;
     const Umask umask(0077);
-    for (const mode_t mode : {0600, 0644, 0664, 0755, 0666}) {
+    for (const mode_t mode : {0600U, 0644U, 0664U, 0755U, 0666U}) {
         box.put("a", "old", mode);
         REQUIRE(in_words(files.write(box / "a", "new", std::nullopt)) == ok);
         CHECK(box.mode("a") == mode);
