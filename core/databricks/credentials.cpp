@@ -2,6 +2,7 @@
 
 #include "core/base/strings.hpp"
 #include "core/databricks/config_file.hpp"
+#include "core/databricks/credential_kinds.hpp"
 #include "core/databricks/hosts.hpp"
 #include "core/http/url.hpp"
 
@@ -11,33 +12,6 @@
 namespace dbx::databricks {
 
 namespace {
-
-constexpr std::array<CredentialKind, 6> all_kinds = {CredentialKind::pat,
-                                                     CredentialKind::access_token,
-                                                     CredentialKind::oauth_m2m,
-                                                     CredentialKind::databricks_cli,
-                                                     CredentialKind::azure_client_secret,
-                                                     CredentialKind::azure_cli};
-
-// auth_type as users write it.
-std::optional<CredentialKind> kind_of(std::string_view auth_type) {
-    for (const auto kind : all_kinds) {
-        if (kind != CredentialKind::access_token && iequals(auth_type, name_of(kind))) return kind;
-    }
-    return std::nullopt;
-}
-
-std::vector<std::string> auth_types() {
-    std::vector<std::string> result;
-    for (const auto kind : all_kinds) {
-        if (kind != CredentialKind::access_token) result.emplace_back(name_of(kind));
-    }
-    return result;
-}
-
-bool is_jwt(std::string_view token) {
-    return token.starts_with("eyJ") && std::count(token.begin(), token.end(), '.') >= 2;
-}
 
 // How far a credential is trusted with an address that is not its own host.
 enum class Trust {
@@ -147,17 +121,17 @@ void Resolver::choose_workspace() {
     wanted = request_.workspace;
     if (!wanted && request_.gateway) {
         if (auto workspace = workspace_of_gateway(request_.gateway->value))
-            wanted = Named{*workspace, request_.gateway->origin, request_.gateway->rank};
+            wanted = Named{*workspace, request_.gateway->rank, request_.gateway->origin};
     }
-    if (host_ && (!wanted || wanted->rank > Rank::databricks_environment))
-        wanted = Named{*host_, "DATABRICKS_HOST in the environment", Rank::databricks_environment};
+    if (host_ && (!wanted || wanted->rank > Rank::standard_environment))
+        wanted = Named{*host_, Rank::standard_environment, "DATABRICKS_HOST in the environment"};
 }
 
 void Resolver::choose_profile() {
     profile_ = request_.profile;
     const auto name = std::string(trim(variable("DATABRICKS_CONFIG_PROFILE")));
-    if (!name.empty() && (!profile_ || profile_->rank > Rank::databricks_environment))
-        profile_ = Named{name, "DATABRICKS_CONFIG_PROFILE", Rank::databricks_environment};
+    if (!name.empty() && (!profile_ || profile_->rank > Rank::standard_environment))
+        profile_ = Named{name, Rank::standard_environment, "DATABRICKS_CONFIG_PROFILE"};
 }
 
 // Why a token of `host` must not go to the addresses of this request; empty when it may.
@@ -307,7 +281,7 @@ Resolver::Decision Resolver::named_profile() {
     if (host->empty()) {
         if (wanted) host = wanted->value;
     } else if (!wanted || wanted->rank > profile_->rank) {
-        wanted = Named{*host, location(*profile), profile_->rank};
+        wanted = Named{*host, profile_->rank, location(*profile)};
     }
     if (!host->empty()) {
         if (const auto why = wrong_destination(*host, Trust::named); !why.empty()) {
@@ -355,7 +329,7 @@ Resolver::Decision Resolver::default_profile() {
     if (profile == nullptr) {
         if (!known->default_profile.empty() && !resolution_.workspace)
             return fail(missing_profile(
-                Named{name, "[__settings__] default_profile in " + shown_config(), Rank::fallback}, *known));
+                Named{name, Rank::built_in, "[__settings__] default_profile in " + shown_config()}, *known));
         return pass(known->profiles.empty() ? shown_config() + " has no profiles or does not exist"
                                             : "no profile DEFAULT in " + shown_config());
     }
@@ -363,7 +337,7 @@ Resolver::Decision Resolver::default_profile() {
     if (!host) return resolution_.workspace ? reject(host.error().why) : Decision(fail(host.error()));
     if (host->empty()) return reject(location(*profile) + " has no host");
     if (const auto why = wrong_destination(*host, Trust::found); !why.empty()) return reject(why);
-    resolution_.workspace = Named{*host, location(*profile), Rank::fallback};
+    resolution_.workspace = Named{*host, Rank::built_in, location(*profile)};
     return use(*profile, *host);
 }
 
@@ -607,46 +581,6 @@ Resolution Resolver::run() {
 }
 
 } // namespace
-
-std::string_view name_of(CredentialKind kind) {
-    switch (kind) {
-    case CredentialKind::pat:
-        return "pat";
-    case CredentialKind::access_token:
-        return "access-token";
-    case CredentialKind::oauth_m2m:
-        return "oauth-m2m";
-    case CredentialKind::databricks_cli:
-        return "databricks-cli";
-    case CredentialKind::azure_client_secret:
-        return "azure-client-secret";
-    case CredentialKind::azure_cli:
-        return "azure-cli";
-    }
-    return "unknown";
-}
-
-std::optional<std::string> Credential::static_token_kind() const {
-    if (kind == CredentialKind::pat) return "pat";
-    if (kind == CredentialKind::access_token) return "oauth";
-    return std::nullopt;
-}
-
-std::string token_problem(std::string_view token) {
-    if (token.empty()) return "it is empty";
-    if (token.size() > 16384) return "it is longer than 16384 bytes";
-    if (iequals(token.substr(0, 7), "bearer ")) return "it begins with 'Bearer '";
-    for (const char c : token) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (c == '\n' || c == '\r') return "it holds a line end";
-        if (c == ' ' || c == '\t') return "it holds a blank";
-        if (byte < 0x20 || byte == 0x7f) return "it holds a control character";
-        if (byte > 0x7f) return "it holds a character outside of ASCII";
-        if (c == '"' || c == '\'') return "it holds a quote";
-        if (c == '<' || c == '>' || c == '{' || c == '$') return "it looks like a placeholder";
-    }
-    return {};
-}
 
 Resolution resolve_credential(const CredentialRequest& request) {
     return Resolver(request).run();

@@ -2,6 +2,7 @@
 
 #include "core/base/error.hpp"
 #include "core/base/secret.hpp"
+#include "core/state/settings.hpp"
 #include "core/system/environment.hpp"
 #include "core/system/files.hpp"
 
@@ -12,24 +13,9 @@
 
 namespace dbx::databricks {
 
-// The order of every setting; a smaller rank wins.
-enum class Rank {
-    flag,                   // --workspace, --profile
-    environment,            // DBX_AGENTS_*
-    databricks_environment, // DATABRICKS_*
-    configuration,          // the user's config.toml
-    organisation,           // /etc/dbx-agents/config.toml
-    remembered,             // the state directory
-    fallback,               // nobody named it: the default profile
-};
-
-// A value and who gave it: {"DEFAULT", "profile in ~/.config/dbx-agents/config.toml, line 2",
-// Rank::configuration}.
-struct Named {
-    std::string value;
-    std::string origin;
-    Rank rank = Rank::flag;
-};
+// A value, who gave it and how strong that source is: the settings' own type.
+using Named = state::Setting;
+using Rank = state::Rank;
 
 // What the caller knows. Addresses are normalised (hosts.hpp). Each given address is one that the token would
 // be sent to: with `upstream` only that one, otherwise gateway and workspace. Leave out what the command does

@@ -6,32 +6,6 @@ namespace dbx::databricks {
 
 namespace {
 
-Rank rank_of(state::Rank rank) {
-    switch (rank) {
-    case state::Rank::flag:
-        return Rank::flag;
-    case state::Rank::environment:
-        return Rank::environment;
-    case state::Rank::standard_environment:
-        return Rank::databricks_environment;
-    case state::Rank::user_config:
-        return Rank::configuration;
-    case state::Rank::organisation_config:
-        return Rank::organisation;
-    case state::Rank::remembered:
-        return Rank::remembered;
-    case state::Rank::built_in:
-        break;
-    }
-    return Rank::fallback;
-}
-
-std::optional<Named> named(const state::Settings& settings, std::string_view key) {
-    const auto setting = settings.find(key);
-    if (!setting) return std::nullopt;
-    return Named{setting->value, setting->origin, rank_of(setting->rank)};
-}
-
 Error with_origin(Error error, const Named& setting) {
     if (setting.rank != Rank::flag) error.what += " (from " + setting.origin + ")";
     return error;
@@ -42,9 +16,9 @@ Error with_origin(Error error, const Named& setting) {
 Result<Target> resolve_target(const state::Settings& settings, const system::Environment& environment,
                               system::FileSystem& files) {
     Target target;
-    target.profile = named(settings, "profile");
-    target.workspace = named(settings, "workspace");
-    target.gateway = named(settings, "gateway");
+    target.profile = settings.find("profile");
+    target.workspace = settings.find("workspace");
+    target.gateway = settings.find("gateway");
 
     // 1. Each address in its normal form.
     if (target.workspace) {
@@ -65,11 +39,12 @@ Result<Target> resolve_target(const state::Settings& settings, const system::Env
     }
 
     // 3. The stronger of workspace and gateway decides; a gateway below /ai-gateway tells its workspace.
-    if (target.workspace && target.gateway && target.workspace->rank < target.gateway->rank) target.gateway.reset();
+    if (target.workspace && target.gateway && target.workspace->rank < target.gateway->rank)
+        target.gateway.reset();
     if (target.gateway) {
         const auto host = workspace_of_gateway(target.gateway->value);
         if (host && (!target.workspace || target.gateway->rank < target.workspace->rank))
-            target.workspace = Named{*host, target.gateway->origin, target.gateway->rank};
+            target.workspace = Named{*host, target.gateway->rank, target.gateway->origin};
     }
 
     CredentialRequest request;
@@ -86,15 +61,17 @@ Result<Target> resolve_target(const state::Settings& settings, const system::Env
     // 4. Nobody named an address: the profile's.
     if (!target.workspace && !target.gateway) target.workspace = target.resolution.workspace;
     if (!target.gateway && target.workspace) {
-        target.gateway = Named{gateway_of_workspace(target.workspace->value), target.workspace->origin,
-                               target.workspace->rank};
+        target.gateway = Named{gateway_of_workspace(target.workspace->value), target.workspace->rank,
+                               target.workspace->origin};
         target.gateway_is_derived = true;
     }
     return target;
 }
 
 Error no_workspace(const std::string& what) {
-    return {ErrorKind::usage, what, "no workspace is known: no flag, no environment variable, no configuration, no profile",
+    return {ErrorKind::usage,
+            what,
+            "no workspace is known: no flag, no environment variable, no configuration, no profile",
             "add --workspace https://YOUR-WORKSPACE (or set DATABRICKS_HOST, or `workspace` in "
             "~/.config/dbx-agents/config.toml)",
             {}};

@@ -17,8 +17,8 @@ struct Target {
     Resolution resolution; // of the credential; its error is no error of the target
 };
 
-// Brings together what the settings say. Errors: an address that is not one (kind usage, with its origin). A target
-// without workspace and gateway is not an error here: see no_workspace().
+// Brings together what the settings say. Errors: an address that is not one (kind usage, with its origin). A
+// target without workspace and gateway is not an error here: see no_workspace().
 Result<Target> resolve_target(const state::Settings& settings, const system::Environment& environment,
                               system::FileSystem& files);
 

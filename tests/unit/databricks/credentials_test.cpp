@@ -27,20 +27,20 @@ struct Setup {
     }
     Setup& workspace(std::string url, Rank rank = Rank::flag) {
         request.workspace =
-            Named{std::move(url), rank == Rank::flag ? "--workspace" : "workspace elsewhere", rank};
+            Named{std::move(url), rank, rank == Rank::flag ? "--workspace" : "workspace elsewhere"};
         return *this;
     }
     Setup& gateway(std::string url) {
-        request.gateway = Named{std::move(url), "--gateway", Rank::flag};
+        request.gateway = Named{std::move(url), Rank::flag, "--gateway"};
         return *this;
     }
     Setup& upstream(std::string url) {
-        request.upstream = Named{std::move(url), "--upstream", Rank::flag};
+        request.upstream = Named{std::move(url), Rank::flag, "--upstream"};
         return *this;
     }
     Setup& profile(std::string name, Rank rank = Rank::flag) {
         request.profile =
-            Named{std::move(name), rank == Rank::flag ? "--profile" : "profile elsewhere", rank};
+            Named{std::move(name), rank, rank == Rank::flag ? "--profile" : "profile elsewhere"};
         return *this;
     }
     void install(const std::string& program) {
@@ -116,7 +116,7 @@ TEST_CASE("a token with DATABRICKS_HOST goes to that host only") {
     CHECK(has(error.why, "https://b.com (--workspace)"));
     CHECK_FALSE(has(error.why, pat));
     // The environment ranks above the configuration and what is remembered.
-    CHECK(Setup(variables).workspace("https://b.com", Rank::configuration).credential().host ==
+    CHECK(Setup(variables).workspace("https://b.com", Rank::user_config).credential().host ==
           "https://a.com");
     CHECK_FALSE(Setup(variables).gateway("https://gw.com").resolve().credential);
     CHECK_FALSE(Setup(variables).gateway("https://1.ai-gateway.cloud.databricks.com").resolve().credential);
@@ -145,7 +145,7 @@ TEST_CASE("an explicit profile beats the environment, a configured one does not"
     CHECK(Setup(variables, two_profiles).profile("dev").credential().token.reveal() == "dapibbbb");
     CHECK(Setup(variables, two_profiles).profile("dev", Rank::environment).credential().host ==
           "https://b.com");
-    CHECK(Setup(variables, two_profiles).profile("dev", Rank::configuration).credential().token.reveal() ==
+    CHECK(Setup(variables, two_profiles).profile("dev", Rank::user_config).credential().token.reveal() ==
           pat);
     Setup setup(variables, two_profiles);
     setup.profile("dev");
@@ -161,8 +161,7 @@ TEST_CASE("DATABRICKS_CONFIG_PROFILE ranks between --profile and the configurati
     const std::map<std::string, std::string> variables = {{"DATABRICKS_CONFIG_PROFILE", "dev"}};
     CHECK(Setup(variables, two_profiles).credential().profile == "dev");
     CHECK(Setup(variables, two_profiles).profile("DEFAULT").credential().profile == "DEFAULT");
-    CHECK(Setup(variables, two_profiles).profile("DEFAULT", Rank::configuration).credential().profile ==
-          "dev");
+    CHECK(Setup(variables, two_profiles).profile("DEFAULT", Rank::user_config).credential().profile == "dev");
 }
 
 TEST_CASE("a profile of another host than the wanted workspace is not used, and that is said") {
@@ -189,7 +188,7 @@ TEST_CASE("the default profile: the setting, then DEFAULT") {
     CHECK(Setup({}, two_profiles).credential().profile == "DEFAULT");
     Setup setup({}, two_profiles);
     CHECK(setup.resolve().workspace->value == "https://a.com");
-    CHECK(setup.resolve().workspace->rank == Rank::fallback);
+    CHECK(setup.resolve().workspace->rank == Rank::built_in);
     CHECK(Setup({}, "[__settings__]\ndefault_profile = dev\n" + two_profiles).credential().profile == "dev");
     const auto error = Setup({}, "[__settings__]\ndefault_profile = dve\n" + two_profiles).error();
     CHECK(has(error.what, "'dve'"));
