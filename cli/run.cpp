@@ -1,0 +1,179 @@
+#include "cli/run.hpp"
+
+#include "cli/command.hpp"
+#include "cli/session.hpp"
+#include "core/base/strings.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <csignal>
+#include <map>
+
+namespace dbx::cli {
+
+namespace {
+
+struct Tree {
+    std::map<std::string, CLI::App*, std::less<>> apps; // by full name
+    std::map<CLI::App*, std::unique_ptr<Command>> commands;
+};
+
+std::vector<std::string> names_below(std::string_view group) {
+    std::vector<std::string> names;
+    for (const auto& entry : command_table()) {
+        const auto space = entry.name.rfind(' ');
+        const auto parent = space == std::string_view::npos ? std::string_view() : entry.name.substr(0, space);
+        if (parent == group) names.emplace_back(entry.name.substr(space == std::string_view::npos ? 0 : space + 1));
+    }
+    return names;
+}
+
+// Declares every command of the table below `app`; only the one that is asked for gets its options.
+void declare(CLI::App& app, const std::vector<std::string>& arguments, Tree& tree) {
+    for (const auto& entry : command_table()) {
+        const auto space = entry.name.rfind(' ');
+        CLI::App* parent = space == std::string_view::npos ? &app : tree.apps.at(std::string(entry.name.substr(0, space)));
+        const std::string name(entry.name.substr(space == std::string_view::npos ? 0 : space + 1));
+        CLI::App* sub = parent->add_subcommand(name, std::string(entry.about));
+        sub->fallthrough();
+        sub->set_help_flag("-h,--help", "Print this help");
+        tree.apps[std::string(entry.name)] = sub;
+        const auto words = split(entry.name, ' ');
+        const bool asked = std::all_of(words.begin(), words.end(), [&](const std::string& word) {
+            return std::find(arguments.begin(), arguments.end(), word) != arguments.end();
+        });
+        if (!entry.make || !asked) continue;
+        auto command = entry.make();
+        command->declare(*sub);
+        tree.commands[sub] = std::move(command);
+    }
+}
+
+Error usage_error(const CLI::ParseError& error, const std::vector<std::string>& arguments) {
+    std::string why = error.what();
+    std::string fix = "see dbx-agents --help";
+    // "The following argument was not expected: X": a word that is no command, or a flag that is none.
+    if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
+        const auto at = why.rfind(": ");
+        const auto extras = split(at == std::string::npos ? why : why.substr(at + 2), ' ');
+        const std::string word = extras.empty() ? "" : extras.back();
+        why = "unexpected: " + join(extras, " ");
+        const auto group = std::find_if(arguments.begin(), arguments.end(),
+                                        [](const std::string& argument) { return argument.rfind('-', 0) != 0; });
+        const auto below = group == arguments.end() || *group == word ? names_below("") : names_below(*group);
+        if (const std::string near = nearest(word, below); !near.empty() && word.rfind('-', 0) != 0)
+            fix = "did you mean '" + near + "'?";
+    }
+    while (!why.empty() && (why.back() == '\n' || why.back() == '.')) why.pop_back();
+    return {ErrorKind::usage, "the command line can not be understood", why, fix, {}};
+}
+
+} // namespace
+
+int run(const std::vector<std::string>& arguments, Context& context) {
+    GlobalOptions options;
+    CLI::App app{"Puts coding agents (Cursor, Codex CLI, Gemini CLI, Claude Code) behind the Databricks AI Gateway.",
+                 "dbx-agents"};
+    app.set_help_flag("-h,--help", "Print this help");
+    app.set_version_flag("--version", "dbx-agents " DBX_VERSION, "Print the version");
+    app.add_flag("--json", options.json, "One JSON document on stdout");
+    app.add_flag("--quiet", options.quiet, "Errors only");
+    app.add_flag("--verbose", options.verbose, "More about what was found and why");
+    app.add_flag("--no-color", options.no_color, "No colour, even on a terminal");
+    app.add_option("--config", options.config, "This configuration file instead of the user's")->type_name("FILE");
+    app.add_option("--profile", options.profile, "A profile of ~/.databrickscfg")->type_name("NAME");
+    app.add_option("--workspace", options.workspace, "The Databricks workspace")->type_name("URL");
+    app.footer("Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a file can not be parsed or written,\n"
+               "4 no valid credential, 5 the workspace refused, 6 timed out, 10 --check: something would\n"
+               "change, 130 interrupted. Configuration: ~/.config/dbx-agents/config.toml.");
+
+    // What an error before the end of parsing needs to know.
+    const auto given = [&](std::string_view flag) {
+        return std::find(arguments.begin(), arguments.end(), flag) != arguments.end();
+    };
+    const auto output_options = [&] {
+        Output::Options result;
+        result.json = options.json || given("--json");
+        const auto no_color = context.environment.get("NO_COLOR");
+        const auto term = context.environment.get("TERM");
+        result.color = !options.no_color && !(no_color && !no_color->empty()) && term != "dumb";
+        result.verbosity = options.quiet     ? Output::Verbosity::quiet
+                           : options.verbose ? Output::Verbosity::verbose
+                                             : Output::Verbosity::normal;
+        return result;
+    };
+
+    Tree tree;
+    declare(app, arguments, tree);
+    try {
+        auto reversed = arguments;
+        std::reverse(reversed.begin(), reversed.end());
+        app.parse(std::move(reversed));
+    } catch (const CLI::CallForHelp&) {
+        CLI::App* asked = &app;
+        while (!asked->get_subcommands().empty()) asked = asked->get_subcommands().front();
+        context.console.out(asked->help());
+        return context.console.ok() ? 0 : 1;
+    } catch (const CLI::CallForVersion& version) {
+        context.console.out(std::string(version.what()) + "\n");
+        return context.console.ok() ? 0 : 1;
+    } catch (const CLI::ParseError& error) {
+        Output output(context.console, output_options());
+        output.error(usage_error(error, arguments), "Nothing was changed.");
+        return exit_code(ErrorKind::usage);
+    }
+
+    CLI::App* chosen = &app;
+    while (!chosen->get_subcommands().empty()) chosen = chosen->get_subcommands().front();
+    Output output(context.console, output_options());
+    const auto command = tree.commands.find(chosen);
+    if (command == tree.commands.end()) {
+        context.console.err(chosen->help());
+        return exit_code(ErrorKind::usage);
+    }
+    if (options.quiet && options.verbose) {
+        output.error({ErrorKind::usage, "--quiet and --verbose contradict each other", {}, "use one of them", {}}, "");
+        return exit_code(ErrorKind::usage);
+    }
+    // A flag with an empty value is a script's unset variable, not a wish.
+    for (const auto& [name, value] : {std::pair{"--workspace", &options.workspace},
+                                      std::pair{"--profile", &options.profile}, std::pair{"--config", &options.config}}) {
+        if (given(name) && value->empty()) {
+            output.error({ErrorKind::usage, std::string(name) + " is empty", "its value is the empty string",
+                          "give it a value, or leave it out", {}},
+                         "Nothing was changed.");
+            return exit_code(ErrorKind::usage);
+        }
+    }
+
+    Session session(context, output, options);
+    const auto outcome = command->second->run(session);
+    if (!outcome) {
+        output.error(outcome.error(), command->second->state_after_error());
+        return exit_code(outcome.error().kind);
+    }
+    if (!output.ok()) {
+        output.error({ErrorKind::failed, "cannot write to standard output", "the disk is full, or the device failed", {}, {}},
+                     "");
+        return exit_code(ErrorKind::failed);
+    }
+    return *outcome;
+}
+
+int main(int argc, char** argv) {
+    system::open_standard_streams();
+    std::signal(SIGPIPE, SIG_IGN);
+    system::RealFileSystem files;
+    system::RealEnvironment environment;
+    system::RealClock clock;
+    system::RealConsole console;
+    Context context{files, environment, clock, console};
+    try {
+        return run(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc), context);
+    } catch (const std::bad_alloc&) {
+        console.err("error: out of memory\n");
+        return exit_code(ErrorKind::failed);
+    }
+}
+
+} // namespace dbx::cli

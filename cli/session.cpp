@@ -1,0 +1,72 @@
+#include "cli/session.hpp"
+
+#include "core/base/strings.hpp"
+
+#include <algorithm>
+
+namespace dbx::cli {
+
+namespace {
+
+constexpr int lock_timeout_ms = 30'000;
+
+} // namespace
+
+Result<const state::Settings*> Session::settings() {
+    if (settings_) return &*settings_;
+    state::Settings::Sources sources;
+    if (!options_.workspace.empty()) sources.flags["workspace"] = options_.workspace;
+    if (!options_.profile.empty()) sources.flags["profile"] = options_.profile;
+    if (!options_.gateway.empty()) sources.flags["gateway"] = options_.gateway;
+    if (!options_.config.empty()) sources.config_file = options_.config;
+    auto loaded = state::Settings::load(sources, context_.environment, context_.files);
+    if (!loaded) return fail(loaded.error());
+    for (const auto& warning : loaded->warnings()) output_.warning(warning);
+    settings_ = std::move(*loaded);
+    return &*settings_;
+}
+
+Result<const databricks::Target*> Session::target() {
+    if (target_) return &*target_;
+    const auto known = settings();
+    if (!known) return fail(known.error());
+    auto resolved = databricks::resolve_target(**known, context_.environment, context_.files);
+    if (!resolved) return fail(resolved.error());
+    target_ = std::move(*resolved);
+    return &*target_;
+}
+
+Result<const agents::Catalogue*> Session::catalogue() {
+    if (catalogue_) return &*catalogue_;
+    auto loaded = agents::load_catalogue(context_.environment, context_.files);
+    if (!loaded) return fail(loaded.error());
+    catalogue_ = std::move(*loaded);
+    return &*catalogue_;
+}
+
+Result<std::vector<const agents::Agent*>> Session::agents_named(const std::vector<std::string>& names) {
+    const auto all = catalogue();
+    if (!all) return fail(all.error());
+    std::vector<const agents::Agent*> result;
+    for (const auto& name : names) {
+        const auto* agent = (*all)->find(name);
+        if (!agent) {
+            const std::string near = nearest(name, (*all)->names());
+            return fail(ErrorKind::usage, "there is no agent '" + name + "'",
+                        "known agents: " + join((*all)->names(), ", "),
+                        near.empty() ? "use one of them, or add a template for it (dbx-agents templates export)"
+                                     : "did you mean '" + near + "'?");
+        }
+        if (std::find(result.begin(), result.end(), agent) == result.end()) result.push_back(agent);
+    }
+    return result;
+}
+
+Result<system::Lock> Session::lock() {
+    const auto directory = system::state_directory(context_.environment);
+    if (!directory) return fail(directory.error());
+    if (auto made = context_.files.make_directories(*directory, 0700); !made) return fail(made.error());
+    return system::Lock::acquire(*directory / "lock", lock_timeout_ms);
+}
+
+} // namespace dbx::cli

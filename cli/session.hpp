@@ -1,0 +1,63 @@
+#pragma once
+
+#include "cli/output.hpp"
+#include "cli/run.hpp"
+#include "core/agents/plan.hpp"
+#include "core/databricks/target.hpp"
+#include "core/state/settings.hpp"
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace dbx::cli {
+
+// The flags that every command has.
+struct GlobalOptions {
+    bool json = false;
+    bool quiet = false;
+    bool verbose = false;
+    bool no_color = false;
+    std::string config;
+    std::string profile;
+    std::string workspace;
+    std::string gateway; // of the commands that have it
+};
+
+// One command's run: the surroundings, and what is read once and only when it is needed.
+class Session {
+  public:
+    Session(Context& context, Output& output, GlobalOptions options)
+        : context_(context), output_(output), options_(std::move(options)) {}
+
+    Output& output() { return output_; }
+    system::FileSystem& files() { return context_.files; }
+    system::Environment& environment() { return context_.environment; }
+    system::WallTime now() const { return context_.clock.now(); }
+    GlobalOptions& options() { return options_; }
+    std::string shown(const system::Path& path) { return system::display_path(context_.environment, path); }
+
+    // The settings, with the global flags on top. Warnings of configuration files are printed once.
+    Result<const state::Settings*> settings();
+    Result<const databricks::Target*> target();
+    Result<const agents::Catalogue*> catalogue();
+
+    // The agents named on the command line, in the order given, each once; an unknown name is an error that suggests
+    // the nearest. Empty names: an empty list.
+    Result<std::vector<const agents::Agent*>> agents_named(const std::vector<std::string>& names);
+
+    // The lock of the state directory: nobody else writes while it is held.
+    Result<system::Lock> lock();
+
+  private:
+    Context& context_;
+    Output& output_;
+    GlobalOptions options_;
+    std::optional<state::Settings> settings_;
+    std::optional<databricks::Target> target_;
+    std::optional<agents::Catalogue> catalogue_;
+};
+
+} // namespace dbx::cli
