@@ -1,0 +1,28 @@
+#!/bin/sh
+# Builds everything and runs every test: a debug build with g++, then AddressSanitizer and UBSan with clang and the fuzz
+# targets. Stops at the first failure. DBX_AGENTS_E2E=1 adds scripts/e2e.sh, which needs a real workspace.
+set -eu
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
+
+scripts/deps.sh
+jobs=$(jobs_that_fit)
+
+build() {
+    say "$1: build ($jobs at once)"
+    cmake --preset "$1" -DBUILD_TESTING=ON >/dev/null
+    cmake --build --preset "$1" --parallel "$jobs"
+}
+check() {
+    say "$1: tests"
+    ctest --preset "$1" --parallel "$jobs" --timeout 600
+}
+
+build dev
+check dev
+build asan
+if [ "${DBX_AGENTS_E2E-}" = 1 ] && [ -x scripts/e2e.sh ]; then
+    say "end to end, with a real workspace"
+    scripts/e2e.sh
+fi
+check asan
