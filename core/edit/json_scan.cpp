@@ -347,8 +347,10 @@ class Scanner {
         } else if (name == "null") {
             kind = JsonKind::null;
         } else {
-            return refuse(begin, "unknown word '" + std::string(name.substr(0, 20)) +
-                                     (name.size() > 20 ? "...'" : "'") + " (a string needs double quotes)");
+            // Never a secret that somebody forgot to quote.
+            const bool plain = name.size() <= 10 && std::none_of(name.begin(), name.end(), is_digit);
+            return refuse(begin, "unknown word" + (plain ? " '" + std::string(name) + "'" : "") +
+                                     " (a string needs double quotes)");
         }
         return true;
     }

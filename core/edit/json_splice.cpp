@@ -217,7 +217,13 @@ void JsonSplicer::remove_item(Work& work, std::size_t index) {
         return;
     }
 
-    const auto next_line = line_end_after(item.end);
+    // Whole lines go when the last of the items after it, which all go as well, ends its line.
+    auto next_line = line_end_after(item.end);
+    if (trailing && !line_end_after(work.items.back().end)) {
+        next_line = std::nullopt;
+    } else if (trailing && item.comma != 0 && !has_newline(item.end, item.comma)) {
+        next_line = line_end_after(item.comma + 1);
+    }
     const auto comma_indent = line_indent(before);
     if (comma_indent && blank(before + 1, item.begin) && next_line) {
         work.drop(before - comma_indent->size(), *next_line);
@@ -234,7 +240,8 @@ void JsonSplicer::remove_item(Work& work, std::size_t index) {
         return;
     }
     if (white(before + 1, item.begin)) {
-        work.drop(before, item.end);
+        const std::size_t previous = work.items[index - 1].end;
+        work.drop(comma_indent && white(previous, before) ? previous : before, item.end);
         return;
     }
     std::size_t begin = item.begin;
@@ -437,14 +444,30 @@ void JsonSplicer::add_after_last(Work& work) {
             last.comma != 0 && !has_newline(last.end, last.comma) ? last.comma + 1 : at;
         if (comments != std::max(at, past_comma)) at = comments;
     }
+    // Behind the line end of that line, if there it ends: so it keeps its own, and its blanks.
+    bool whole_lines = false;
+    if (line_begin) {
+        std::size_t end = at;
+        while (is_blank(text_[end])) ++end;
+        const auto rest = text_.substr(end, 2);
+        style.eol = rest == "\r\n" ? "\r\n" : rest[0] == '\n' ? "\n" : style.eol;
+        whole_lines = rest[0] == '\n' || rest == "\r\n";
+        if (whole_lines) at = end + style.eol.size();
+    }
     std::string joined;
     bool first = true;
     for (const auto& print : *work.added) {
         if (!comma_leads && !first) joined += ',';
-        joined += line_begin ? style.eol + *line_begin : style.gap;
+        if (line_begin) {
+            if (!whole_lines || !first) joined += style.eol;
+            joined += *line_begin;
+        } else {
+            joined += style.gap;
+        }
         joined += print(style, layout, indent);
         first = false;
     }
+    if (whole_lines) joined += style.eol;
     if (!comma_leads && !work.kept_comma) work.splices.push_back({last.end, last.end, ","});
     work.splices.push_back({at, at, joined});
 }
