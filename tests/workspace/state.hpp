@@ -143,6 +143,7 @@ struct Settings {
     std::int64_t statement_running_polls = 0;
     std::int64_t warehouse_start_polls = 2;
     std::int64_t rows_per_chunk = 1000;
+    bool cancel_fails = false; // cancel answers 200 and does nothing
     std::int64_t clock_offset_seconds = 0;
 };
 
