@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 namespace dbx::standin {
 
@@ -216,8 +217,10 @@ std::string Faults::add(const Json& rule) {
     // "429" may as well be written as a number, and a server error by its status.
     if (const auto given = rule.find("fault"); given != rule.end() && given->is_number_integer())
         fault.preset = given->dump();
-    if (fault.preset.size() == 3 && fault.preset[0] == '5') {
-        fault.options["status"] = std::stoi("0" + fault.preset);
+    if (const std::string& name = fault.preset; name.size() == 3 && name[0] == '5' && name != "5xx") {
+        int status = 0;
+        std::from_chars(name.data(), name.data() + name.size(), status);
+        fault.options["status"] = status;
         fault.preset = "5xx";
     }
     const Preset* preset = find_preset(fault.preset);
