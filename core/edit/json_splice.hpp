@@ -2,6 +2,7 @@
 
 #include "core/edit/json_print.hpp"
 #include "core/edit/json_scan.hpp"
+#include "core/edit/splice.hpp"
 
 #include <functional>
 #include <optional>
@@ -10,16 +11,6 @@
 #include <vector>
 
 namespace dbx::edit {
-
-// Bytes [begin, end) become `text`.
-struct Splice {
-    std::size_t begin = 0, end = 0;
-    std::string text = {};
-};
-
-// The text between `begin` and `end` with those splices made. They must not overlap.
-std::string with_splices(std::string_view text, std::vector<Splice> splices, std::size_t begin,
-                         std::size_t end);
 
 // Prints one new item (a member or an element) for a place.
 using ItemPrinter =
