@@ -154,6 +154,18 @@ TEST_CASE("a writable file in a folder that takes no new files is written in pla
     CHECK(box.get("codex/config.toml") == std::string(70000, 'x'));
 }
 
+TEST_CASE("a folder that may be entered and written but not listed is enough") {
+    const Sandbox box;
+    const Path path = box.put("codex/config.toml", "old", 0640);
+    REQUIRE(::chmod((box / "codex").c_str(), 0300) == 0);
+    box.give_to(ordinary_user, ordinary_user);
+    CHECK(as_ordinary_user([&] { return refusal(path) + "," + refusal(box / "codex/new"); }) == "ok,ok");
+    REQUIRE(::chmod((box / "codex").c_str(), 0700) == 0);
+    CHECK(box.get("codex/config.toml") == "new");
+    CHECK(box.mode("codex/config.toml") == 0640);
+    CHECK(count(box / "codex") == 2);
+}
+
 TEST_CASE("somebody else's file that we may write keeps its owner") {
     if (!is_root()) return;
     const Sandbox box;
