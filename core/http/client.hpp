@@ -28,6 +28,7 @@ struct Request {
     std::chrono::milliseconds connect_timeout{10'000};
     std::chrono::milliseconds timeout{60'000}; // of the whole exchange
     std::size_t response_limit_bytes = 32U << 20U;
+    bool even_if_interrupted = false; // for cleaning up after an interrupt; keep its timeout short
 };
 
 struct Response {

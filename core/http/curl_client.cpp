@@ -228,7 +228,8 @@ tl::expected<Response, Failure> CurlClient::send(const Request& request) {
 
     Exchange exchange;
     exchange.limit = request.response_limit_bytes;
-    exchange.interrupted = &options_.interrupted;
+    const std::function<bool()> never;
+    exchange.interrupted = request.even_if_interrupted ? &never : &options_.interrupted;
     std::array<char, CURL_ERROR_SIZE> detail{};
     const auto set = [&](CURLoption option, auto value) { curl.easy_setopt(handle, option, value); };
     set(CURLOPT_URL, request.url.find("://") == std::string::npos ? ("https://" + request.url).c_str()
