@@ -169,31 +169,14 @@ class TomlDocument : public Document {
     std::unique_ptr<TomlSource> source_;
 };
 
-tl::unexpected<Error> not_toml(std::string_view text, const TomlScanFailure& failure) {
-    return fail(ErrorKind::file, "it is not valid TOML",
-                at_position(position_at(text, failure.offset), failure.reason));
-}
-
-// The error of a text that the scanner could not read, in toml++'s words where toml++ finds it as well.
-// toml++ does not get to see what follows: it is not protected against keys of 100 000 components.
-tl::unexpected<Error> describe(std::string_view text, const TomlScanFailure& failure) {
-    if (failure.too_deep) return not_toml(text, failure);
-    std::size_t end = std::min(text.size(), failure.offset + std::size_t{64});
-    while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-    const auto cut = text.substr(0, end);
-    auto parsed = TomlTree::parse(cut);
-    if (parsed) return not_toml(text, failure);
-    const bool found_at_cut =
-        end < text.size() && parsed.error().why.rfind(at_position(position_at(cut, end), ""), 0) == 0;
-    return found_at_cut ? not_toml(text, failure) : tl::unexpected(std::move(parsed).error());
-}
-
 } // namespace
 
 Result<std::unique_ptr<Document>> parse_toml(std::string text) {
     TomlScan scan;
     TomlScanFailure failure;
-    if (!scan_toml(text, scan, failure)) return describe(text, failure);
+    if (!scan_toml(text, scan, failure))
+        return fail(ErrorKind::file, "it is not valid TOML",
+                    at_position(position_at(text, failure.offset), failure.reason));
     auto tree = TomlTree::parse(text);
     if (!tree) return tl::unexpected(std::move(tree).error());
     auto source = std::make_unique<TomlSource>(std::move(text), *std::move(tree));

@@ -378,7 +378,8 @@ void TomlInline::write_removals(std::vector<TomlSplice>& splices, std::size_t co
     if (live == 0) return;
     const auto& remaining = container_.entries[live - 1];
     const auto between = text_.substr(remaining.value.end, last.begin - remaining.value.end);
-    if (between.find_first_of("\n#") == std::string_view::npos)
+    const bool no_comment = between.find('#') == std::string_view::npos;
+    if (no_comment && !stands_on_own_lines(last))
         cut(remaining.value.end, last.value.end);
     else
         cut(remaining.comma, remaining.comma + 1);

@@ -17,7 +17,8 @@ struct TomlSplice {
     enum class Kind {
         replace,
         insert_lines,  // `text` stands on lines of its own
-        insert_tables, // the same, set off by blank lines as far as `blank_…` say
+        insert_top,    // the same before the first header; set off by blank lines as far as `blank_…` say
+        insert_tables, // the same for tables, which come behind keys
         remove_lines,
         remove_block, // and the blank line that set it off
     };

@@ -234,6 +234,13 @@ bool agree(std::string_view text, const TomlScan& scan, const TomlModel& model, 
     return true;
 }
 
+bool is_spelled(const toml::node& node, const std::string& spelling) {
+    const auto tree = TomlTree::parse("x = " + spelling + "\n");
+    if (!tree) return false;
+    const auto* wanted = tree->impl().table.get("x");
+    return wanted != nullptr && same(node, *wanted);
+}
+
 // The edited paths as a tree.
 struct Watched {
     std::map<std::string, Watched, std::less<>> children;
@@ -252,7 +259,7 @@ class Comparison {
             case Kind::value:
                 return after != nullptr && same(*after, watched.expectation->value);
             case Kind::raw:
-                return after != nullptr && means(*after, watched.expectation->raw);
+                return after != nullptr && is_spelled(*after, watched.expectation->raw);
             case Kind::absent:
                 return after == nullptr;
             case Kind::array:
@@ -280,13 +287,6 @@ class Comparison {
         if (const auto* table = node.as_table()) return table->empty();
         if (const auto* array = node.as_array()) return array->empty();
         return false;
-    }
-
-    static bool means(const toml::node& node, const std::string& raw) {
-        const auto tree = TomlTree::parse("x = " + raw + "\n");
-        if (!tree) return false;
-        const auto* wanted = tree->impl().table.get("x");
-        return wanted != nullptr && same(node, *wanted);
     }
 
     static bool is_array(const toml::node* before, const toml::node* after, const TomlExpectation& expected) {
@@ -389,6 +389,11 @@ std::optional<Value> TomlTree::value_at(const KeyPath& path) const {
 bool TomlTree::equals(const KeyPath& path, const Value& value) const {
     const auto* node = find(impl_->table, path);
     return node != nullptr && same(*node, value);
+}
+
+bool TomlTree::means(const KeyPath& path, const std::string& spelling) const {
+    const auto* node = find(impl_->table, path);
+    return node != nullptr && is_spelled(*node, spelling);
 }
 
 std::string TomlTree::kind_at(const KeyPath& path) const {

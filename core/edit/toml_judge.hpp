@@ -31,6 +31,9 @@ class TomlTree {
     // Exactly equal: an integer is not a float, a date is not a string, NaN is NaN.
     bool equals(const KeyPath& path, const Value& value) const;
 
+    // Means the same as the value that is spelled so.
+    bool means(const KeyPath& path, const std::string& spelling) const;
+
     // "a string", "a table", "an array of tables", …; empty: nothing stands there.
     std::string kind_at(const KeyPath& path) const;
 

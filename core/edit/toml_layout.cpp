@@ -96,8 +96,10 @@ std::string_view TomlLayout::indent_of(std::uint32_t statement) const {
 
 TomlSpelling TomlLayout::spelling_like(std::string_view old_spelling) const {
     auto spelling = spelling_;
-    if (old_spelling.substr(0, 1) == "\"") spelling.quote = TomlQuote::basic;
-    if (old_spelling.substr(0, 1) == "'") spelling.quote = TomlQuote::literal;
+    const auto quote = old_spelling.find_first_of("\"'");
+    const bool is_alike = quote == 0 || old_spelling.substr(0, 1) == "[";
+    if (is_alike && quote != std::string_view::npos)
+        spelling.quote = old_spelling[quote] == '"' ? TomlQuote::basic : TomlQuote::literal;
     return spelling;
 }
 
@@ -151,7 +153,7 @@ TomlSplice TomlLayout::place_for_pairs(std::uint32_t header) const {
     } else if (statements.empty()) {
         splice.begin = static_cast<TomlOffset>(source_.text.size());
     } else { // before the comment that belongs to the first header
-        splice.kind = TomlSplice::Kind::insert_tables;
+        splice.kind = TomlSplice::Kind::insert_top;
         splice.begin = comments_above(0);
         splice.blank_behind = separates_tables_;
     }
@@ -287,6 +289,7 @@ std::string compose_toml(const TomlSource& source, std::vector<TomlSplice> splic
     const auto rank = [](const TomlSplice& splice) {
         switch (splice.kind) {
         case Kind::insert_lines:
+        case Kind::insert_top:
             return 0;
         case Kind::insert_tables:
             return 1;
@@ -324,6 +327,7 @@ std::string compose_toml(const TomlSource& source, std::vector<TomlSplice> splic
             end_line(splice.begin);
             out += splice.text;
             break;
+        case Kind::insert_top:
         case Kind::insert_tables:
             end_line(splice.begin);
             if (splice.blank_before && !written().empty() && !ends_with_blank_line(written()))

@@ -18,7 +18,7 @@ class TomlLayout {
     const TomlSpelling& spelling() const { return spelling_; }
     bool separates_tables() const { return separates_tables_; }
 
-    // The quotes of `old_spelling` if it is a string, else those of the file.
+    // The quotes of `old_spelling` if it is a string, or an array of them, else those of the file.
     TomlSpelling spelling_like(std::string_view old_spelling) const;
 
     // Behind the last pair of a section (toml_none: before the first header), in the form of its neighbours.

@@ -35,6 +35,18 @@ std::optional<Value> content_value(const TomlWish& wish) {
     return object;
 }
 
+bool is_prefix(const KeyPath& prefix, const KeyPath& path) {
+    return prefix.size() <= path.size() && std::equal(prefix.begin(), prefix.end(), path.begin());
+}
+
+// Whether a wish says what stands at `path`, so that even an empty container there is meant.
+bool is_wished(const TomlWishes& wishes, const KeyPath& path) {
+    return std::any_of(wishes.wishes.begin(), wishes.wishes.end(), [&path](const TomlWish& wish) {
+        const bool sets = wish.base != Base::absent && wish.base != Base::none;
+        return sets && (is_prefix(wish.path, path) || is_prefix(path, wish.path));
+    });
+}
+
 // `raw` has to be one value and nothing else.
 Result<std::string> checked_raw(const TomlWish& wish) {
     const std::string raw(trim(wish.raw));
@@ -69,7 +81,8 @@ Result<std::optional<std::string>> TomlPlan::make(const TomlWishes& wishes,
     for (const auto* wish : open) clear(*wish);
     for (const auto* wish : open)
         if (auto done = fulfil(*wish, expectations); !done) return tl::unexpected(done.error());
-    for (const auto& path : wishes.prunes) prune(path);
+    for (const auto& path : wishes.prunes)
+        if (!is_wished(wishes, path)) prune(path);
     if (!changed_) return std::optional<std::string>();
     for (const auto& path : wishes.prunes) expectations.push_back({TomlExpectation::Kind::may_go, path});
     write_changes();
@@ -125,8 +138,9 @@ bool TomlPlan::is_done(const TomlWish& wish) const {
     case Base::value:
         return source_.tree.equals(wish.path, wish.value);
     case Base::content: {
-        const auto value = content_value(wish);
-        return value && source_.tree.equals(wish.path, *value);
+        if (const auto value = content_value(wish)) return source_.tree.equals(wish.path, *value);
+        const auto node = new_node(wish, {});
+        return node && source_.tree.means(wish.path, write_toml_inline(*node, layout_.spelling()));
     }
     case Base::raw: {
         const auto spot = locate(wish.path);
@@ -332,9 +346,13 @@ Result<void> TomlPlan::edit_elements(const TomlWish& wish, TomlExpectation& expe
             if (!kept[i++]) remove_node(child);
         return add_sections(wish, added, spot.node);
     }
+    const auto old_spelling = place                           ? source_.view(place->value)
+                              : spot.kind == Spot::Kind::node ? value_text(spot.node)
+                                                              : std::string_view();
+    const auto like_the_others = layout_.spelling_like(old_spelling);
     std::vector<std::string> spellings;
     for (const auto& value : added) {
-        auto spelling = write_toml_value(value, layout_.spelling());
+        auto spelling = write_toml_value(value, like_the_others);
         if (!spelling) return tl::unexpected(spelling.error());
         spellings.push_back(*std::move(spelling));
     }

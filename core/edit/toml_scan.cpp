@@ -15,15 +15,12 @@ bool is_digit(char c) {
     return c >= '0' && c <= '9';
 }
 
-// toml++ takes letters of every script and '+' in bare keys (TOML 1.1 drafts); all bytes of a multi-byte
-// character count as letters here.
 bool is_bare_key(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '_' || c == '-' ||
-           c == '+' || static_cast<unsigned char>(c) >= 0x80;
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '_' || c == '-';
 }
 
 bool is_bare_value(char c) {
-    return is_bare_key(c) || c == '.' || c == ':';
+    return is_bare_key(c) || c == '+' || c == '.' || c == ':';
 }
 
 class Scanner {
@@ -58,7 +55,7 @@ class Scanner {
                 statement.has_comment = true;
                 skip_comment();
             }
-            if (!end() && !newline()) return stop("expected the end of the line");
+            if (!end() && !newline()) return stop_expecting("the end of the line or a comment");
             statement.lines.end = offset();
             scan.statements.push_back(statement);
         }
@@ -66,7 +63,7 @@ class Scanner {
 
     bool value(std::size_t depth) {
         if (depth > toml_max_depth) return stop_deep();
-        if (end()) return stop("expected a value");
+        if (end()) return stop_expecting("a value");
         switch (peek()) {
         case '[':
             return container(depth, ']');
@@ -94,11 +91,25 @@ class Scanner {
     char peek(std::size_t ahead) const { return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0'; }
 
     bool stop(std::string reason) {
-        failure_ = {offset(), std::move(reason), false};
+        failure_ = {offset(), std::move(reason)};
         return false;
     }
+    bool stop_expecting(std::string_view wanted) {
+        return stop("expected " + std::string(wanted) + ", found " + what_is_here());
+    }
+    std::string what_is_here() const {
+        if (end()) return "the end of the file";
+        const auto byte = static_cast<unsigned char>(peek());
+        if (byte == '\n' || byte == '\r') return "the end of the line";
+        if (byte < 0x20 || byte == 0x7F) return "a control character";
+        std::size_t length = 1;
+        while (at_ + length < text_.size() &&
+               (static_cast<unsigned char>(text_[at_ + length]) & 0xC0) == 0x80)
+            ++length;
+        return "'" + std::string(text_.substr(at_, length)) + "'";
+    }
     bool stop_deep() {
-        failure_ = {offset(), "nested deeper than " + std::to_string(toml_max_depth) + " levels", true};
+        failure_ = {offset(), "nested deeper than " + std::to_string(toml_max_depth) + " levels"};
         return false;
     }
 
@@ -140,14 +151,17 @@ class Scanner {
         while (true) {
             skip_blanks();
             const auto begin = offset();
-            if (end()) return stop("expected a key");
+            if (end()) return stop_expecting("a key");
             if (peek() == '"' || peek() == '\'') {
                 const bool multi_line = peek(1) == peek() && peek(2) == peek();
                 if (multi_line) return stop("a key can not be a multi-line string");
                 if (!string()) return false;
             } else {
                 while (!end() && is_bare_key(peek())) ++at_;
-                if (offset() == begin) return stop("expected a key");
+                if (offset() == begin)
+                    return stop_expecting(static_cast<unsigned char>(peek()) < 0x80
+                                              ? "a key"
+                                              : "a key (one with such characters needs quotes)");
             }
             parts.push_back({begin, offset()});
             if (++depth > toml_max_depth) return stop_deep();
@@ -180,7 +194,8 @@ class Scanner {
         if (!key(scan, statement, 0)) return false;
         skip_blanks();
         const std::string_view closing = statement.kind == TomlStatement::Kind::table ? "]" : "]]";
-        if (text_.substr(at_, closing.size()) != closing) return stop("expected ']'");
+        if (text_.substr(at_, closing.size()) != closing)
+            return stop_expecting("'" + std::string(closing) + "'");
         at_ += closing.size();
         statement.value.end = offset();
         return true;
@@ -189,7 +204,7 @@ class Scanner {
     bool pair(TomlScan& scan, TomlStatement& statement, std::size_t depth) {
         if (!key(scan, statement, depth)) return false;
         skip_blanks();
-        if (end() || peek() != '=') return stop("expected '='");
+        if (end() || peek() != '=') return stop_expecting("'=' after the key");
         statement.equals = offset();
         ++at_;
         skip_blanks();
@@ -206,20 +221,20 @@ class Scanner {
         bool may_begin = true; // an entry: at the start and behind a comma
         while (true) {
             skip_space();
-            if (end()) return stop(std::string("expected '") + closing + "'");
+            if (end()) return stop_expecting(std::string("'") + closing + "'");
             if (peek() == closing) {
                 ++at_;
                 if (sink_ != nullptr) sink_->close(offset());
                 return true;
             }
             if (peek() == ',') {
-                if (may_begin) return stop("expected a value before the comma");
+                if (may_begin) return stop("there is nothing before this comma");
                 if (sink_ != nullptr) sink_->comma(offset());
                 ++at_;
                 may_begin = true;
                 continue;
             }
-            if (!may_begin) return stop(std::string("expected a comma or '") + closing + "'");
+            if (!may_begin) return stop_expecting(std::string("a comma or '") + closing + "'");
             may_begin = false;
             if (array) {
                 if (!value(depth + 1)) return false;
@@ -229,7 +244,7 @@ class Scanner {
             if (!key(parts, depth)) return false;
             if (sink_ != nullptr) sink_->key(parts);
             skip_blanks();
-            if (end() || peek() != '=') return stop("expected '='");
+            if (end() || peek() != '=') return stop_expecting("'=' after the key");
             ++at_;
             skip_blanks();
             if (!value(depth + parts.size())) return false;
@@ -242,13 +257,13 @@ class Scanner {
         if (peek(1) == quote && peek(2) == quote) return multi_line_string(quote, escapes);
         ++at_;
         while (true) {
-            if (end() || peek() == '\n') return stop("expected a closing quote before the end of the line");
+            if (end() || peek() == '\n') return stop_expecting("a closing quote");
             const char c = peek();
+            ++at_;
             if (escapes && c == '\\') {
-                at_ += 2;
+                if (!end() && peek() != '\n') ++at_;
                 continue;
             }
-            ++at_;
             if (c == quote) return true;
         }
     }
@@ -257,14 +272,14 @@ class Scanner {
         at_ += 3;
         std::size_t quotes = 0;
         while (true) {
-            if (end()) return stop("expected three closing quotes before the end of the file");
+            if (end()) return stop_expecting("three closing quotes");
             const char c = peek();
+            ++at_;
             if (escapes && c == '\\') {
-                at_ += 2;
+                if (!end()) ++at_;
                 quotes = 0;
                 continue;
             }
-            ++at_;
             quotes = c == quote ? quotes + 1 : 0;
             if (quotes < 3) continue;
             // One or two quotes more are content that stands before the closing three.
@@ -276,7 +291,7 @@ class Scanner {
     bool bare_value() {
         const auto begin = at_;
         while (!end() && is_bare_value(peek())) ++at_;
-        if (at_ == begin) return stop("expected a value");
+        if (at_ == begin) return stop_expecting("a value");
         // A blank may stand between a date and its time.
         if (at_ - begin == 10 && text_[begin + 4] == '-' && text_[begin + 7] == '-' && peek(0) == ' ' &&
             is_digit(peek(1)) && is_digit(peek(2)) && peek(3) == ':') {

@@ -50,10 +50,9 @@ struct TomlScan {
 struct TomlScanFailure {
     TomlOffset offset = 0;
     std::string reason;
-    bool too_deep = false;
 };
 
-// False: `failure` says why. Linear in the text.
+// False: `failure` says why. Linear in the text. Bare keys are those of TOML 1.0 and 1.1 (ASCII).
 bool scan_toml(std::string_view text, TomlScan& scan, TomlScanFailure& failure);
 
 // Told what stands inside a value, in text order.
