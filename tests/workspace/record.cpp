@@ -91,7 +91,7 @@ void RequestLog::clear() {
     file_.open(path_, std::ios::binary | std::ios::trunc);
 }
 
-Json describe(const Request& request) {
+Json describe(const Request& request, Bodies bodies) {
     Json json;
     json["method"] = request.method;
     json["path"] = request.path;
@@ -100,6 +100,8 @@ Json describe(const Request& request) {
     Json headers = Json::array();
     for (const auto& [name, value] : request.headers) headers.push_back(Json::array({name, value}));
     json["headers"] = std::move(headers);
+    json["body_bytes"] = request.body.size();
+    if (bodies == Bodies::left_out) return json;
     if (is_utf8(request.body))
         json["body"] = request.body;
     else

@@ -35,6 +35,7 @@ class RequestLog {
 };
 
 // What is recorded of a request; the rest of the entry is up to the caller.
-Json describe(const Request& request);
+enum class Bodies { kept, left_out };
+Json describe(const Request& request, Bodies bodies);
 
 } // namespace dbx::standin

@@ -83,6 +83,7 @@ class Connection {
         error_code error;
         http::read_header(socket_, buffer_, parser, error);
         if (error) return refuse(error);
+        if (const int status = framing_fault(parser.get()); status != 0) return refuse(status, "Bad framing");
         if (iequals(std::string_view(parser.get()[http::field::expect]), "100-continue")) {
             asio::write(socket_, asio::buffer(std::string_view("HTTP/1.1 100 Continue\r\n\r\n")), error);
             if (error) return false;
@@ -111,17 +112,29 @@ class Connection {
         return outcome == Outcome::complete && keep_alive_;
     }
 
+    // What Beast lets pass and a front door does not; 0: nothing.
+    template <class Message>
+    static int framing_fault(const Message& message) {
+        if (message.count(http::field::host) > 1) return 400;
+        if (message.version() == 11 && message.count(http::field::host) == 0) return 400;
+        const auto coding = message.find(http::field::transfer_encoding);
+        return coding != message.end() && !iequals(std::string_view(coding->value()), "chunked") ? 501 : 0;
+    }
+
     // Answers a request that is not HTTP as it should be; always ends the connection.
     bool refuse(const error_code& error) {
         if (error.category() != http::make_error_code(http::error::bad_field).category()) return false;
         if (error == http::error::end_of_stream || error == http::error::partial_message) return false;
-        int status = 400;
-        if (error == http::error::header_limit) status = 431;
-        if (error == http::error::body_limit) status = 413;
+        if (error == http::error::header_limit) return refuse(431, error.message());
+        if (error == http::error::body_limit) return refuse(413, error.message());
+        return refuse(400, error.message());
+    }
+
+    bool refuse(int status, const std::string& words) {
         Exchange exchange;
         exchange.response.status = status;
         exchange.response.with("content-type", "text/plain");
-        exchange.response.body = error.message() + "\n";
+        exchange.response.body = words + "\n";
         keep_alive_ = false;
         head_ = false;
         send(exchange);

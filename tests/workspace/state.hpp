@@ -138,6 +138,7 @@ struct Settings {
     std::vector<std::string> disabled_routes; // globs over gateway paths: 404
     bool reject_unsupported_fields = true;
     bool require_org_id = false; // model-services: 400 Invalid MetastoreId without the header
+    bool record_bodies = true;   // false: only body_bytes, for load tests
     std::int64_t event_gap_ms = 0;
     std::int64_t statement_pending_polls = 0;
     std::int64_t statement_running_polls = 0;

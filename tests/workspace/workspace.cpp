@@ -59,10 +59,11 @@ Exchange Workspace::handle(const Request& request) {
     Exchange exchange;
     exchange.number = log_.next_number();
     exchange.release_epoch = epoch;
-    Json entry = describe(request);
-    entry["n"] = exchange.number;
+    Json entry;
     {
         const std::lock_guard guard(mutex_);
+        entry = describe(request, store_.world.settings.record_bodies ? Bodies::kept : Bodies::left_out);
+        entry["n"] = exchange.number;
         Context context{request, store_};
         const std::optional<Fault> fault = faults_.take(request);
         entry["owner"] = owner_of(request, store_.world);

@@ -323,7 +323,9 @@ class ServerTest(Base):
 
     def test_what_is_not_http_is_refused(self):
         for text, status in ((b"nonsense\r\n\r\n", b" 400 "), (b"GET / HTTP/1.1\r\nx: " + b"a" * 70000, b" 431 "),
-                             (b"POST / HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n", b" 413 ")):
+                             (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n", b" 413 "),
+                             (b"GET / HTTP/1.1\r\n\r\n", b" 400 "), (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b" 400 "),
+                             (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n", b" 501 ")):
             with socket.create_connection(("127.0.0.1", self.w.port), timeout=30) as s:
                 s.sendall(text)
                 self.assertIn(status, s.recv(1000))
@@ -356,7 +358,9 @@ class ServerTest(Base):
         with open(os.path.join(self.w.state, "requests.jsonl")) as file:
             self.assertEqual([json.loads(line)["n"] for line in file], [1, 2])
         self.w.control("DELETE", "requests")
-        self.assertEqual(self.w.requests(), [])
+        self.w.control("POST", "settings", {"record_bodies": False})
+        self.w.call("POST", "/api/nope", b"12345")
+        self.assertEqual([("body" in e, e["body_bytes"]) for e in self.w.requests()], [(False, 5)])
 
     def test_a_restart_keeps_what_was_made(self):
         self.ok("CREATE TABLE main.telemetry.kept (a STRUCT<b: LONG>) TBLPROPERTIES ('k' = 'v')")
