@@ -163,6 +163,7 @@ int run(const std::vector<std::string>& arguments, Context& context) {
 int main(int argc, char** argv) {
     system::open_standard_streams();
     std::signal(SIGPIPE, SIG_IGN);
+    std::signal(SIGXFSZ, SIG_IGN); // a file-size limit becomes an error with words
     system::RealFileSystem files;
     system::RealEnvironment environment;
     system::RealClock clock;

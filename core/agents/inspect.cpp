@@ -23,7 +23,8 @@ bool holds_secret(const Value& value) {
     if (value.is_string())
         return value.get<std::string>().find("{{token}}") != std::string::npos ||
                value.get<std::string>().find("{{local_key}}") != std::string::npos;
-    return std::any_of(value.begin(), value.end(), [](const Value& element) { return holds_secret(element); });
+    return value.is_structured() &&
+           std::any_of(value.begin(), value.end(), [](const Value& element) { return holds_secret(element); });
 }
 
 void collect(const Value& value, edit::KeyPath& path, std::vector<Known>& out) {
