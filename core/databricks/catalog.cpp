@@ -72,7 +72,9 @@ ApiResult<TableInfo> get_table(Workspace& workspace, std::string_view full_name)
     std::stable_sort(table.columns.begin(), table.columns.end(),
                      [](const auto& a, const auto& b) { return a.position < b.position; });
     for (const auto& [key, value] : object_at(*body, "properties").items())
-        table.properties[key] = value.is_string() ? value.get<std::string>() : value.dump();
+        table.properties[key] = value.is_string()      ? value.get<std::string>()
+                                : value.is_primitive() ? value.dump()
+                                                       : std::string();
     return table;
 }
 

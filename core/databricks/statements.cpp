@@ -212,10 +212,11 @@ class Execution {
                 result.columns.push_back({text_at(column, "name"), text_at(column, "type_text")});
         }
         std::int64_t at = 0;
-        json chunk = object_at(body, "result");
+        json later;
+        const json* chunk = &object_at(body, "result"); // not a copy: those of deeply nested JSON recurse
         while (true) {
-            add_rows(chunk, result);
-            const auto next = number_at(chunk, "next_chunk_index", -1);
+            add_rows(*chunk, result);
+            const auto next = number_at(*chunk, "next_chunk_index", -1);
             if (next < 0 || result.truncated) return result;
             // Chunks are numbered upwards: anything else would go round in circles.
             if (next <= at)
@@ -230,7 +231,8 @@ class Execution {
                 more.error().statement_id = id_;
                 return tl::unexpected(more.error());
             }
-            chunk = std::move(*more);
+            later = std::move(*more);
+            chunk = &later;
         }
     }
 
@@ -248,7 +250,7 @@ class Execution {
                 else if (cell.is_null())
                     cells.emplace_back(std::nullopt);
                 else
-                    cells.emplace_back(cell.dump());
+                    cells.emplace_back(cell.is_primitive() ? cell.dump() : "(not text)");
             }
         }
     }

@@ -55,7 +55,8 @@ TEST_CASE("a statement that ends at once gives its rows") {
 TEST_CASE("a statement is polled at growing intervals, and progress is told") {
     ApiBench bench;
     bench.http.script = {answer(200, in_state("PENDING")), answer(200, in_state("PENDING")),
-                         answer(200, in_state("RUNNING")), answer(200, in_state("RUNNING")), answer(200, rows)};
+                         answer(200, in_state("RUNNING")), answer(200, in_state("RUNNING")),
+                         answer(200, rows)};
     std::vector<StatementState> seen;
     const auto result =
         execute(bench.workspace, request(), [&](const StatementProgress& p) { seen.push_back(p.state); });
@@ -198,8 +199,8 @@ TEST_CASE("trouble with the workspace while a statement runs") {
     CHECK(error_of(
               {answer(400, R"({"error_code":"INVALID_PARAMETER_VALUE","message":"warehouse w1 not found"})")})
               .problem == ApiProblem::bad_request);
-    const auto gone =
-        error_of({answer(200, in_state("PENDING")), answer(404, R"({"error_code":"NOT_FOUND","message":"x"})")});
+    const auto gone = error_of(
+        {answer(200, in_state("PENDING")), answer(404, R"({"error_code":"NOT_FOUND","message":"x"})")});
     CHECK(gone.problem == ApiProblem::not_found);
     CHECK(gone.statement_id == "s1");
     ApiBench bench;
@@ -220,4 +221,9 @@ TEST_CASE("an unknown state is waited for, and a strange result does no harm") {
     REQUIRE(result);
     CHECK(result->rows.size() == 3);
     CHECK(result->rows[1][1] == "1");
+    const std::string deep = std::string(200000, '[') + std::string(200000, ']');
+    bench.http.script = {
+        answer(200, R"({"statement_id":"s1","status":{"state":"SUCCEEDED"},"result":{"data_array":[[)" +
+                        deep + "]]}}")};
+    CHECK(execute(bench.workspace, request())->rows.size() == 1);
 }
