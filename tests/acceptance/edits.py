@@ -66,7 +66,7 @@ def edits(fmt, original, current):
                     done.add("value")
             elif plain and first("beside"):
                 count = len(found)
-                offer("adds a key after another one", line, [line, b'added_by_hand = "x"  # mine' + cr(line)])
+                offer("adds a key after another one", line, [line, b'key_by_hand = "x"  # mine' + cr(line)])
                 if len(found) > count:
                     done.add("beside")
         elif fmt in ("json", "jsonc"):
@@ -101,8 +101,11 @@ def edits(fmt, original, current):
                 if len(found) > count:
                     done.add("gone")
     if fmt in ("json", "jsonc") and parses(fmt, original) and readers.commented_json(original):
-        place = lambda data: re.search(rb"(?m)^(?:\xef\xbb\xbf)?\{", data).end()
-        found.append(("adds a first member", lambda data: data[:place(data)] + b' "byHand": null,' + data[place(data):]))
+        def first_member(data):
+            place = readers.first_brace(data)
+            return data[:place] + b' "byHand": null,' + data[place:]
+
+        found.append(("adds a first member", first_member))
     end = end_of(original or current)
     bom = b"\xef\xbb\xbf"
     if fmt in ("toml", "dotenv"):
@@ -112,7 +115,7 @@ def edits(fmt, original, current):
             return bom + head + data[3:] if data.startswith(bom) else head + data
 
         found.append(("adds a line on top", on_top))
-        tail = b"[added_by_hand]" + end + b"x = 1" if fmt == "toml" else b"ADDED_BY_HAND=1"
+        tail = b"[table_by_hand]" + end + b"x = 1" if fmt == "toml" else b"ADDED_BY_HAND=1"
 
         def at_the_end(data):
             if data and not data.endswith(b"\n"):

@@ -187,6 +187,12 @@ class Home:
                     seen[path] = ("special", stat.S_IFMT(info.st_mode), b"")
         return seen
 
+    def kept(self):
+        """The snapshot with our state, but without the lock and the folders it needs: a refused command may leave those."""
+        folders = (".local", ".local/state", ".local/state/dbx-agents")
+        return {path: entry for path, entry in self.snapshot(with_state=True).items()
+                if path not in folders and not (path.startswith(folders[2]) and path.endswith("lock") and entry[2] == b"")}
+
     def state_bytes(self):
         """Every byte of the state directory, names included."""
         parts = []

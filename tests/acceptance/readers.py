@@ -160,6 +160,16 @@ def json_spelling(data):
     return leaves, comments
 
 
+def first_brace(data):
+    """The offset behind the root object's brace."""
+    text, at = data.decode("utf-8").removeprefix("\ufeff"), 0
+    for kind, part in _json_parts(text):
+        at += len(part)
+        if part == "{" and kind == "mark":
+            return len(text[:at].encode()) + (3 if data.startswith(b"\xef\xbb\xbf") else 0)
+    raise ValueError("no object")
+
+
 # ---------------------------------------------------------------- dotenv
 
 

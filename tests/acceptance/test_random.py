@@ -129,7 +129,7 @@ class Random(unittest.TestCase):
             lost = [line for line in old.split(b"\n") if line.strip().startswith(b"#") and line.rstrip(b"\r") not in [x.rstrip(b"\r") for x in new.split(b"\n")]]
             if lost:
                 faults.add(seed, f"{want.rel}: comments lost: {lost}\n{byte_diff(old, new)}")
-        if old and old.strip() and new.endswith(b"\n") != old.endswith(b"\n"):
+        if old and old.removeprefix(b"\xef\xbb\xbf").strip() and new.endswith(b"\n") != old.endswith(b"\n"):
             faults.add(seed, f"{want.rel}: final newline\n{byte_diff(old, new)}")
 
 

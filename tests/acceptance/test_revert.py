@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import readers
 from cases import CASES
@@ -68,13 +69,14 @@ class Edited(Base):
         mode = 0o600 if PAT.encode() in current else 0o644
         possible = edits(case.fmt, case.data, current)
         faults = []
-        for what, edit in possible + [("all edits together", lambda data: apply_all(possible, data))]:
+        together = lambda data: apply_all(possible, data)
+        for what, edit in possible + [("all edits together", together)]:
             home = self.fresh()
             self.configured(case, form, home)
             home.put(case.rel, edit(current), mode=mode)
             result = self.ok(home.run("revert", case.agent))
             got, want = home.read(case.rel), edit(case.data)
-            if got != want:
+            if got != want and not (edit is together and same_but_for_order(case.fmt, got, want)):
                 faults.append(f"somebody {what}\n{byte_diff(want, got, 'the original with that edit', 'after revert')}\n{result}")
             elif home.mode(case.rel) != 0o644:
                 faults.append(f"somebody {what}: the mode is {home.mode(case.rel):o} after revert")
@@ -84,6 +86,13 @@ class Edited(Base):
             home.close()
         if faults:
             self.fail(f"{len(faults)} of {len(possible) + 1} edits:\n" + "\n".join(faults))
+
+
+def same_but_for_order(fmt, got, want):
+    """When both neighbours of a key changed too, its place is anybody's guess: the values and the lines must still be the same."""
+    lines = lambda data: sorted(line for line in data.split(b"\n") if line.strip())
+    read = {"toml": readers.toml, "json": readers.strict_json, "jsonc": readers.commented_json, "dotenv": readers.dotenv}[fmt]
+    return lines(got) == lines(want) and read(got) == read(want)
 
 
 def apply_all(possible, data):
@@ -108,6 +117,8 @@ class Rewritten(Base):
             result = self.ok(self.h.run("revert", case.agent))
             self.same_bytes(self.h.read(rel), want, "CRLF and byte-order mark were dropped in between", result)
         elif case.fmt == "json":
+            if as_claude_writes(current) == current:
+                self.skipTest("Claude Code would keep every byte of this one")
             self.h.put(rel, as_claude_writes(current), mode=self.h.mode(rel))
             result = self.ok(self.h.run("revert", case.agent))
             got, want = json.loads(self.h.read(rel)), json.loads(as_claude_writes(case.data))
@@ -255,7 +266,7 @@ class Other(Base):
         self.says(result, "settings.json", where="out")
         document = json.loads(self.ok(self.h.run("revert", "--list", "--json")).out)
         self.assertIsInstance(document, (dict, list))
-        copies = [n for folder, _, names in os.walk(self.h.state) for n in names if b'"env"' in open(os.path.join(folder, n), "rb").read()]
+        copies = [n for folder, _, names in os.walk(self.h.state) for n in names if b'"env"' in Path(folder, n).read_bytes()]
         self.assertLessEqual(len(copies), 10 + 2, f"the last 10 backups: {copies}")
         self.ok(self.h.run("revert", "claude"))
         self.same_bytes(self.h.read(".claude/settings.json"), b'{"env": {"ANTHROPIC_AUTH_TOKEN": "sk-ant-old-token-000000000000"}}\n', "after 13 setups")

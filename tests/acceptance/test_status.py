@@ -22,7 +22,7 @@ class Status(Test):
     def test_nothing_is_configured(self):
         text, document, _ = self.both()
         self.says(text, "codex", "claude", "gemini", "cursor", where="out")
-        self.says(text, "not configured", where="out")
+        self.says(text, ("not configured", "not set up"), where="out")
 
     def test_values_with_file_and_line(self):
         self.h.put(".codex/config.toml", "# one\n\napproval_policy = \"never\"\n")

@@ -150,14 +150,14 @@ class Templates(Test):
 
     def broken(self, name, line, **changes):
         self.fifth(**changes)
-        before = self.h.snapshot(with_state=True)
+        before = self.h.kept()
         for args in (("setup", "myagent", "--workspace", WORKSPACE, "--auth", "env", "--yes"), ("templates", "show", "myagent")):
             result = self.h.run(*args)
             self.assertIn(result.code, (2, 3), f"\n{result}")
             self.says(result, name, where="err")
             if line:
                 self.assertTrue(f"line {line}" in result.err or f":{line}" in result.err, f"the error names line {line}\n{result}")
-        self.same_snapshot(self.h.snapshot(with_state=True), before, "a broken template", result)
+        self.same_snapshot(self.h.kept(), before, "a broken template", result)
 
     def test_broken_toml(self):
         self.broken("agent.toml", 2, **{"agent.toml": FIFTH["agent.toml"].replace('display_name = "My Agent"', "display_name = ")})

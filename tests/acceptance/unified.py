@@ -23,8 +23,9 @@ def split_lines(data):
     return re.findall(rb"[^\n]*\n|[^\n]+\Z", data)
 
 
-def apply_diff(old, section):
-    """(new bytes, None), or (None, what does not fit). A line that may be masked fits whatever it says."""
+def apply_diff(old, section, blanked=False):
+    """(new bytes, None), or (None, what does not fit). A line that may be masked fits whatever it says; with `blanked` also
+    an empty line: that is what the inner lines of a masked value become."""
     source, out, at = split_lines(old), [], 0
     lines = split_lines(section)
     index = 0
@@ -50,7 +51,7 @@ def apply_diff(old, section):
             if mark in b" -":
                 if at >= len(source):
                     return None, f"line {at + 1} is past the end"
-                if source[at] != text and not maskable(source[at]):
+                if source[at] != text and not maskable(source[at]) and not (blanked and not text.strip()):
                     return None, f"line {at + 1} is {source[at]!r}, the diff says {text!r}"
                 if mark == b" ":
                     out.append(source[at])
