@@ -62,7 +62,7 @@ bool is_good(const http::Response& response);
 ApiError classify(const http::Response& response, std::string_view what);
 ApiError classify(const http::Failure& failure, std::string_view url, std::string_view what);
 
-// A good response whose body can not be understood.
+// A good response whose body cannot be understood.
 ApiError not_understood(const http::Response& response, std::string_view what, std::string_view why);
 
 // Trouble that passes by itself, though its status does not say so (the list is that of Databricks' own

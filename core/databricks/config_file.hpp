@@ -21,7 +21,7 @@ struct ConfigProfile {
     std::string name;
     int line = 0; // of its first header (of its first key, for keys before any header)
     std::vector<ConfigEntry> entries;
-    // Set when the profile can not be used as it stands: one key twice with different values.
+    // Set when the profile cannot be used as it stands: one key twice with different values.
     std::string problem = {};
 
     // The value of a key; nullptr when missing or empty.

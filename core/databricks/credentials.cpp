@@ -54,7 +54,7 @@ class Resolver {
     }
     // Like pass, for something that is there and still can not be used: it goes into the final error.
     Decision reject(std::string reason) {
-        rejected_.push_back(step_name_ + ": " + reason);
+        rejected_.push_back(step_name_ + " (" + reason + ")");
         return pass(std::move(reason));
     }
 

@@ -86,7 +86,7 @@ struct Resolution {
 // profile with an unusable host as well); a token is only ever matched with an address it belongs to.
 Resolution resolve_credential(const CredentialRequest& request);
 
-// Why a static token can not be used ("it holds a line end"), never showing it; empty when it can.
+// Why a static token cannot be used ("it holds a line end"), never showing it; empty when it can.
 std::string token_problem(std::string_view token);
 
 } // namespace dbx::databricks

@@ -123,7 +123,7 @@ class Execution {
         call.path = std::string(api);
         call.body = body.dump(-1, ' ', false, json::error_handler_t::replace);
         call.repeatable = request_.repeatable;
-        call.timeout = submit_wait + seconds(30);
+        call.timeout = std::clamp<milliseconds>(left() + seconds(5), seconds(5), submit_wait + seconds(30));
         call.total = std::clamp(left(), milliseconds(0), milliseconds(300'000));
         auto answer = call_json(workspace_, call);
         if (!answer) return answer;
@@ -137,7 +137,8 @@ class Execution {
         ApiCall call;
         call.what = "cannot ask for the state of a SQL statement";
         call.path = path();
-        call.timeout = seconds(after_interrupt ? 5 : 60);
+        call.timeout =
+            after_interrupt ? seconds(5) : std::clamp<milliseconds>(left(), seconds(1), seconds(60));
         call.total =
             after_interrupt ? seconds(0) : std::clamp(left(), milliseconds(0), milliseconds(300'000));
         call.even_if_interrupted = after_interrupt;
