@@ -69,7 +69,7 @@ Result<ConfigFile> parse_config_file(std::string_view text, std::string_view sho
     int number = 0;
     const auto refuse = [&](std::string why) {
         return fail(ErrorKind::credential,
-                    "can not read " + std::string(shown) + ": it is not a valid profile file",
+                    "cannot read " + std::string(shown) + ": it is not a valid profile file",
                     "line " + std::to_string(number) + ": " + std::move(why),
                     "correct that line; 'databricks auth profiles' reads the same file");
     };
@@ -77,7 +77,7 @@ Result<ConfigFile> parse_config_file(std::string_view text, std::string_view sho
     if (text.find('\0') != std::string_view::npos || text.starts_with("\xFF\xFE") ||
         text.starts_with("\xFE\xFF"))
         return fail(ErrorKind::credential,
-                    "can not read " + std::string(shown) + ": it is not a text file in UTF-8",
+                    "cannot read " + std::string(shown) + ": it is not a text file in UTF-8",
                     "it holds NUL bytes or a UTF-16 byte-order mark", "save it as UTF-8");
 
     ConfigFile file;
@@ -141,14 +141,14 @@ Result<ConfigFile> read_config_file(const system::Environment& environment, syst
     if (const auto prefix = home.string() + "/"; home.string().size() > 1 && shown.starts_with(prefix))
         shown = "~/" + shown.substr(prefix.size());
     const auto refuse = [&](const Error& error) {
-        return fail(ErrorKind::credential, "can not read " + shown,
-                    error.why.empty() ? error.what : error.why, error.fix);
+        return fail(ErrorKind::credential, "cannot read " + shown, error.why.empty() ? error.what : error.why,
+                    error.fix);
     };
     const auto status = files.status(path);
     if (!status) return refuse(status.error());
     if (status->kind == system::FileKind::missing) {
         if (!must_exist) return ConfigFile{};
-        return fail(ErrorKind::credential, "can not read " + shown, "it does not exist",
+        return fail(ErrorKind::credential, "cannot read " + shown, "it does not exist",
                     "run: databricks auth login");
     }
     const auto text = files.read(path, config_limit_bytes);

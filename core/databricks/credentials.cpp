@@ -52,7 +52,7 @@ class Resolver {
         reason_ = std::move(reason);
         return std::nullopt;
     }
-    // Like pass, for something that is there and still can not be used: it goes into the final error.
+    // Like pass, for something that is there and still cannot be used: it goes into the final error.
     Decision reject(std::string reason) {
         rejected_.push_back(step_name_ + " (" + reason + ")");
         return pass(std::move(reason));
@@ -83,7 +83,7 @@ class Resolver {
     Resolution resolution_;
     std::optional<Named> profile_;    // the named one, if any
     std::optional<std::string> host_; // DATABRICKS_HOST, normalised
-    std::optional<Error> host_error_; // DATABRICKS_HOST that can not be used
+    std::optional<Error> host_error_; // DATABRICKS_HOST that cannot be used
     std::optional<Result<ConfigFile>> file_;
     std::string step_name_;
     std::string reason_;
@@ -114,7 +114,7 @@ void Resolver::choose_workspace() {
         } else {
             host_error_ = host.error();
             host_error_->kind = ErrorKind::credential;
-            host_error_->what = "can not use DATABRICKS_HOST '" + http::shown_url(text) + "'";
+            host_error_->what = "cannot use DATABRICKS_HOST '" + http::shown_url(text) + "'";
         }
     }
     auto& wanted = resolution_.workspace;
@@ -157,7 +157,7 @@ bool Resolver::other_auth_type(CredentialKind kind) {
 // `problem` says why there is none, or why they must not be used.
 std::string Resolver::environment_host(std::string& problem) const {
     if (host_error_) {
-        problem = "DATABRICKS_HOST can not be used (" + host_error_->why + ")";
+        problem = "DATABRICKS_HOST cannot be used (" + host_error_->why + ")";
         return {};
     }
     if (host_) {
@@ -184,7 +184,7 @@ Resolver::Decision Resolver::environment_token() {
         return reject(
             "no workspace is known: neither DATABRICKS_HOST nor --workspace nor --gateway is given");
     if (const auto why = token_problem(token); !why.empty())
-        return fail(ErrorKind::credential, "can not use DATABRICKS_TOKEN", why,
+        return fail(ErrorKind::credential, "cannot use DATABRICKS_TOKEN", why,
                     "export it again, the bare token and nothing else");
     Credential credential;
     credential.kind = is_jwt(token) ? CredentialKind::access_token : CredentialKind::pat;
@@ -247,7 +247,7 @@ Resolver::Decision Resolver::environment_auth_type() {
     if (text.empty()) return pass("not set");
     const auto kind = kind_of(text);
     if (!kind)
-        return fail(ErrorKind::credential, "can not use DATABRICKS_AUTH_TYPE '" + text + "'",
+        return fail(ErrorKind::credential, "cannot use DATABRICKS_AUTH_TYPE '" + text + "'",
                     "known here are " + join(auth_types(), ", "), "unset it, or set one of these");
     if (*kind != CredentialKind::databricks_cli && *kind != CredentialKind::azure_cli)
         return pass("it picks among the others");
@@ -287,7 +287,7 @@ Resolver::Decision Resolver::named_profile() {
         if (const auto why = wrong_destination(*host, Trust::named); !why.empty()) {
             if (!is_explicit()) return reject(why);
             return fail(ErrorKind::credential,
-                        "can not use profile " + profile->name + " (" + profile_->origin + ")", why,
+                        "cannot use profile " + profile->name + " (" + profile_->origin + ")", why,
                         "name a profile of that workspace, or leave one of the two out");
         }
     }
@@ -374,15 +374,14 @@ Result<std::string> Resolver::host_of(const ConfigProfile& profile) const {
     if (text == nullptr) return std::string();
     auto host = normalise_workspace(*text);
     if (host) return host;
-    return fail(ErrorKind::credential, "can not use the host of " + location(profile),
+    return fail(ErrorKind::credential, "cannot use the host of " + location(profile),
                 "'" + http::shown_url(*text) + "': " + host.error().why, host.error().fix);
 }
 
 // Which of its methods a profile means.
 Result<CredentialKind> Resolver::method_of(const ConfigProfile& profile, const std::string& host) {
     const auto refuse = [&](std::string why, std::string fix) {
-        return fail(ErrorKind::credential, "can not use " + location(profile), std::move(why),
-                    std::move(fix));
+        return fail(ErrorKind::credential, "cannot use " + location(profile), std::move(why), std::move(fix));
     };
     const auto has = [&](std::string_view key) { return profile.find(key) != nullptr; };
     std::vector<CredentialKind> configured;
@@ -442,8 +441,7 @@ Result<CredentialKind> Resolver::method_of(const ConfigProfile& profile, const s
 
 Result<Credential> Resolver::use(const ConfigProfile& profile, const std::string& host) {
     const auto refuse = [&](std::string why, std::string fix) {
-        return fail(ErrorKind::credential, "can not use " + location(profile), std::move(why),
-                    std::move(fix));
+        return fail(ErrorKind::credential, "cannot use " + location(profile), std::move(why), std::move(fix));
     };
     if (!profile.problem.empty()) return refuse(profile.problem, "keep one of the two lines");
     const auto method = method_of(profile, host);

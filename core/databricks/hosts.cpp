@@ -34,14 +34,14 @@ bool deprecated_gateway_host(std::string_view host) {
 Result<http::Url> parse_address(std::string_view text, std::string_view name, std::string_view example) {
     auto url = http::parse_url(text);
     if (!url) {
-        url.error().what = "can not use the " + std::string(name) + " '" + http::shown_url(text) + "'";
+        url.error().what = "cannot use the " + std::string(name) + " '" + http::shown_url(text) + "'";
         if (url.error().fix.starts_with("give an address such as"))
             url.error().fix = "give it as " + std::string(example);
         return url;
     }
     const auto refuse = [&](std::string why, std::string fix) {
         return fail(ErrorKind::usage,
-                    "can not use the " + std::string(name) + " '" + http::shown_url(text) + "'",
+                    "cannot use the " + std::string(name) + " '" + http::shown_url(text) + "'",
                     std::move(why), std::move(fix));
     };
     if (url->scheme == "http" && !http::is_loopback_host(url->host))
@@ -61,14 +61,14 @@ Result<std::string> normalise_path(const http::Url& url, std::string_view text, 
         if (segment.empty()) continue;
         if (segment == "." || segment == "..")
             return fail(ErrorKind::usage,
-                        "can not use the " + std::string(name) + " '" + http::shown_url(text) + "'",
+                        "cannot use the " + std::string(name) + " '" + http::shown_url(text) + "'",
                         "its path holds '" + segment + "'", "give the plain path");
         for (const char c : segment) {
             constexpr std::string_view allowed =
                 "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~%+,:@=";
             if (allowed.find(c) == std::string_view::npos)
                 return fail(ErrorKind::usage,
-                            "can not use the " + std::string(name) + " '" + http::shown_url(text) + "'",
+                            "cannot use the " + std::string(name) + " '" + http::shown_url(text) + "'",
                             std::string("its path holds '") + c + "'",
                             "give the plain path, percent-encoded if need be");
         }
@@ -86,7 +86,7 @@ Result<std::string> normalise_workspace(std::string_view text) {
     const auto url = parse_address(text, "workspace", example);
     if (!url) return fail(url.error());
     const auto refuse = [&](std::string why, std::string fix) {
-        return fail(ErrorKind::usage, "can not use the workspace '" + http::shown_url(text) + "'",
+        return fail(ErrorKind::usage, "cannot use the workspace '" + http::shown_url(text) + "'",
                     std::move(why), std::move(fix));
     };
     if (deprecated_gateway_host(url->host))

@@ -21,7 +21,7 @@ std::int64_t to_number(system::WallTime time) {
 }
 
 system::WallTime to_time(std::int64_t number) {
-    // Bounded so that arithmetic on a forged number can not overflow the clock's nanoseconds.
+    // Bounded so that arithmetic on a forged number cannot overflow the clock's nanoseconds.
     constexpr std::int64_t year_2200_ms = 7'258'118'400'000;
     return system::WallTime(milliseconds(std::clamp<std::int64_t>(number, 0, year_2200_ms)));
 }

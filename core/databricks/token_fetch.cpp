@@ -143,7 +143,7 @@ Result<std::string> authority_of(const Credential& credential) {
     if (!credential.azure_authority.empty()) {
         const auto url = normalise_upstream(credential.azure_authority);
         if (url) return url;
-        return fail(ErrorKind::credential, "can not use AZURE_AUTHORITY_HOST", url.error().why,
+        return fail(ErrorKind::credential, "cannot use AZURE_AUTHORITY_HOST", url.error().why,
                     url.error().fix);
     }
     const auto name = to_lower(credential.azure_environment);
@@ -311,7 +311,7 @@ Result<Token> fetch_token(const Credential& credential, TokenServices& services,
     case CredentialKind::access_token:
         break;
     }
-    return fail(ErrorKind::credential, "the token of " + credential.origin + " can not be renewed");
+    return fail(ErrorKind::credential, "the token of " + credential.origin + " cannot be renewed");
 }
 
 } // namespace dbx::databricks

@@ -163,7 +163,7 @@ Result<Token> TokenSource::refresh(Freshness freshness) {
     if (usable(file)) return *file.token;
 
     // 2. One process asks; the others wait for it, and take its token or its failure. Without a lock (a state
-    // folder that can not be written) everybody asks for itself.
+    // folder that cannot be written) everybody asks for itself.
     const auto made = files.make_directories(folder, 0700);
     auto lock = made ? system::Lock::acquire(folder / (key + ".lock"), lock_timeout_ms)
                      : Result<system::Lock>(fail(made.error()));
@@ -178,7 +178,7 @@ Result<Token> TokenSource::refresh(Freshness freshness) {
         }
     }
 
-    // 3. Ask. The file is a convenience: when it can not be written the token is good all the same.
+    // 3. Ask. The file is a convenience: when it cannot be written the token is good all the same.
     auto fresh = fetch_token(credential_, services_, freshness);
     if (fresh) {
         (void)write_token_file(files, path, {*fresh, {}, {}});

@@ -30,7 +30,7 @@ struct Curl {
     decltype(&::curl_easy_strerror) easy_strerror = nullptr;
     decltype(&::curl_slist_append) slist_append = nullptr;
     decltype(&::curl_slist_free_all) slist_free_all = nullptr;
-    std::string problem; // why it can not be used; empty when it can
+    std::string problem; // why it cannot be used; empty when it can
 };
 
 Curl load() {
@@ -143,7 +143,7 @@ Failure explain(CURLcode code, const char* detail, bool sent, bool connected, co
         return {NetworkProblem::tls, false, "its certificate is not trusted: " + words,
                 "if your company inspects TLS, point SSL_CERT_FILE to its certificate bundle"};
     case CURLE_SSL_CACERT_BADFILE:
-        return {NetworkProblem::tls, false, "the certificate bundle can not be read: " + words,
+        return {NetworkProblem::tls, false, "the certificate bundle cannot be read: " + words,
                 "check SSL_CERT_FILE"};
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SSL_CERTPROBLEM:
@@ -196,7 +196,7 @@ tl::expected<Response, Failure> CurlClient::send(const Request& request) {
     }
     const auto& curl = library();
     if (!curl.problem.empty())
-        return refuse("the HTTP library can not be used: " + curl.problem,
+        return refuse("the HTTP library cannot be used: " + curl.problem,
                       "install libcurl 4 (Debian, Ubuntu: libcurl4)");
 
     CURL* handle = nullptr;

@@ -37,7 +37,7 @@ struct RetryPolicy {
 
 enum class Repeatable {
     yes,         // doing it twice is doing it once
-    only_unsent, // repeated only when it can not have reached the server, or the server said "not now" (429,
+    only_unsent, // repeated only when it cannot have reached the server, or the server said "not now" (429,
                  // 503)
 };
 

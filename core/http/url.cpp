@@ -95,7 +95,7 @@ std::string check_name(std::string_view host) {
             return "a part of the host name begins or ends with '-'";
         for (const char c : label) {
             if (!is_digit(c) && !is_alpha(c) && c != '-' && c != '_')
-                return "the host name holds a character that host names can not have";
+                return "the host name holds a character that host names cannot have";
         }
     }
     const auto last = host.substr(host.rfind('.') == std::string_view::npos ? 0 : host.rfind('.') + 1);
@@ -160,7 +160,7 @@ Result<Url> parse_url(std::string_view text) {
     text = trim(text);
     const auto refuse = [&](std::string why,
                             std::string fix = "give an address such as https://example.com") {
-        return fail(ErrorKind::usage, "can not use the address '" + shown_url(text) + "'", std::move(why),
+        return fail(ErrorKind::usage, "cannot use the address '" + shown_url(text) + "'", std::move(why),
                     std::move(fix));
     };
     if (text.empty()) return refuse("it is empty");

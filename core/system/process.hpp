@@ -31,7 +31,7 @@ struct ProcessResult {
 class Process {
   public:
     virtual ~Process() = default;
-    // Waits for the child. Errors: it can not be started (kind failed), it took longer than the timeout (kind
+    // Waits for the child. Errors: it cannot be started (kind failed), it took longer than the timeout (kind
     // timeout), we were interrupted (kind interrupted); in the last two the child's whole process group is
     // killed.
     virtual Result<ProcessResult> run(const ProcessRequest& request) = 0;

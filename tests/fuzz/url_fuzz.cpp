@@ -1,4 +1,4 @@
-// Pasted addresses: what is accepted is stable under a second pass, and can not smuggle anything into a file
+// Pasted addresses: what is accepted is stable under a second pass, and cannot smuggle anything into a file
 // or a header.
 #include "core/databricks/hosts.hpp"
 #include "core/http/url.hpp"

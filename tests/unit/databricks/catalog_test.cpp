@@ -25,7 +25,7 @@ TEST_CASE("a table is read with its columns in order") {
     CHECK(get_table(bench.workspace, "a.b.c").error().problem == ApiProblem::not_found);
 }
 
-TEST_CASE("a name can not leave its place in the path") {
+TEST_CASE("a name cannot leave its place in the path") {
     ApiBench bench;
     bench.http.rule = [](const http::Request&) { return answer(200, "{}"); };
     (void)get_table(bench.workspace, "../x?y#z/a b");

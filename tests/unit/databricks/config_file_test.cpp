@@ -103,7 +103,7 @@ TEST_CASE("a missing file is empty, an unreadable one is a credential error") {
     CHECK(read_config_file(environment, files, "/home/me")->profiles.empty());
     const auto missing = read_config_file(environment, files, "/home/me", true);
     REQUIRE_FALSE(missing);
-    CHECK(missing.error().what == "can not read ~/.databrickscfg");
+    CHECK(missing.error().what == "cannot read ~/.databrickscfg");
     files.unreadable["/home/me/.databrickscfg"] = "permission denied";
     const auto denied = read_config_file(environment, files, "/home/me");
     REQUIRE_FALSE(denied);

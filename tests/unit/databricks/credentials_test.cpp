@@ -104,7 +104,7 @@ TEST_CASE("DATABRICKS_TOKEN without DATABRICKS_HOST goes with any given address"
     CHECK(
         Setup(Variables{{"DATABRICKS_TOKEN", pat}}).upstream("http://127.0.0.1:9").credential().is_static());
     const auto error = Setup(Variables{{"DATABRICKS_TOKEN", pat}}).error();
-    CHECK(has(error.why, "DATABRICKS_TOKEN: no workspace is known"));
+    CHECK(has(error.why, "DATABRICKS_TOKEN (no workspace is known"));
 }
 
 TEST_CASE("a token with DATABRICKS_HOST goes to that host only") {
@@ -220,7 +220,7 @@ TEST_CASE("a token with blanks, line ends or quotes is an error and is never sho
         const auto error =
             Setup(Variables{{"DATABRICKS_HOST", "https://a.com"}, {"DATABRICKS_TOKEN", bad}}, two_profiles)
                 .error();
-        CHECK(error.what == "can not use DATABRICKS_TOKEN");
+        CHECK(error.what == "cannot use DATABRICKS_TOKEN");
         CHECK_FALSE(has(error.what + error.why + error.fix, "0123456789abcdef"));
     }
     const auto error = Setup({}, "[DEFAULT]\nhost=https://a.com\ntoken = dapi12 34\n").error();
@@ -388,7 +388,7 @@ TEST_CASE("a bad DATABRICKS_HOST is an error of its own") {
     const auto error =
         Setup(Variables{{"DATABRICKS_HOST", "http://a.com"}, {"DATABRICKS_TOKEN", pat}}, two_profiles)
             .error();
-    CHECK(error.what == "can not use DATABRICKS_HOST 'http://a.com'");
+    CHECK(error.what == "cannot use DATABRICKS_HOST 'http://a.com'");
     // With a stronger workspace the token still has no known host, and is not used.
     CHECK(Setup(Variables{{"DATABRICKS_HOST", "http://a.com"}, {"DATABRICKS_TOKEN", pat}}, two_profiles)
               .workspace("https://b.com")

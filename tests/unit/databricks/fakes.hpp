@@ -30,9 +30,9 @@ class MemoryFiles : public system::FileSystem {
     Result<system::Path> resolve(const system::Path& path) override { return path; }
     Result<std::string> read(const system::Path& path, std::uint64_t) override {
         if (const auto found = unreadable.find(path.string()); found != unreadable.end())
-            return fail(ErrorKind::file, "can not read " + path.string(), found->second, "change its mode");
+            return fail(ErrorKind::file, "cannot read " + path.string(), found->second, "change its mode");
         if (const auto found = texts.find(path.string()); found != texts.end()) return found->second;
-        return fail(ErrorKind::file, "can not read " + path.string(), "no such file", "");
+        return fail(ErrorKind::file, "cannot read " + path.string(), "no such file", "");
     }
     Result<void> write(const system::Path& path, std::string_view bytes,
                        std::optional<mode_t> mode) override {

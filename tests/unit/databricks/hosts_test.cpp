@@ -36,7 +36,7 @@ TEST_CASE("an unusable workspace is an error of kind usage with a fix") {
         const auto result = normalise_workspace(text);
         REQUIRE_FALSE(result);
         CHECK(result.error().kind == ErrorKind::usage);
-        CHECK(result.error().what.starts_with("can not use the workspace"));
+        CHECK(result.error().what.starts_with("cannot use the workspace"));
         CHECK_FALSE(result.error().why.empty());
         CHECK_FALSE(result.error().fix.empty());
     }

@@ -343,7 +343,7 @@ TEST_CASE("an Azure service principal asks Microsoft, of the cloud it belongs to
 
     credential.azure_authority = "http://evil.com";
     credential.client_id = "another";
-    CHECK(TokenSource(credential, bench.services()).get().error().what == "can not use AZURE_AUTHORITY_HOST");
+    CHECK(TokenSource(credential, bench.services()).get().error().what == "cannot use AZURE_AUTHORITY_HOST");
     CHECK(bench.http.requests.size() == 4);
 }
 

@@ -92,7 +92,7 @@ TEST_CASE("endless output is cut at the limit and ends with the timeout") {
     CHECK(endless.error().kind == ErrorKind::timeout);
 }
 
-TEST_CASE("a program that can not be started is an error with the reason") {
+TEST_CASE("a program that cannot be started is an error with the reason") {
     ProcessRequest request;
     for (const auto* program : {"/nowhere/databricks", "/etc/passwd", "/", "relative", ""}) {
         CAPTURE(program);
