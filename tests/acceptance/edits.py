@@ -122,7 +122,7 @@ def edits(fmt, original, current):
                 return data + end + tail
             return data + tail + end
 
-        if original.strip():
+        if original.removeprefix(bom).strip():
             found.append(("appends at the end", at_the_end))
     return found
 

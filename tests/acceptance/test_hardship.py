@@ -41,6 +41,42 @@ class Mounts(Test):
         self.assertEqual(os.listdir(self.h.path(".claude")), ["settings.json"])
         self.assertEqual(os.listdir(self.h.path("volume")), ["settings.json"])
 
+    def with_etc(self, files, *args, env=None):
+        """Runs the program with an /etc of our own."""
+        place = self.h.base / "etc"
+        for rel, text in {**files, "passwd": "root:x:0:0::/:/bin/sh\n"}.items():
+            (place / rel).parent.mkdir(parents=True, exist_ok=True)
+            (place / rel).write_text(text)
+        script = 'cp /etc/ld.so.cache "$1/" 2>/dev/null; mount --bind "$1" /etc; shift; exec "$@"'
+        done = subprocess.run(["unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh", str(place), binary(), *args],
+                              env={**self.h.env, **(env or {})}, capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, f"{done.stdout}{done.stderr}")
+        return done
+
+    def test_the_organisations_configuration(self):
+        """Below the user's configuration, above what is remembered."""
+        organisation = {"dbx-agents/config.toml": 'workspace = "https://organisation.example.net"\n'}
+        host = lambda: readers.strict_json(self.h.read(REL))["env"]["ANTHROPIC_BASE_URL"].split("/")[2]
+        self.ok(self.h.run(*setup("claude")))
+        self.with_etc(organisation, "setup", "claude", "--auth", "env", "--yes")
+        self.assertEqual(host(), "organisation.example.net")
+        done = self.with_etc(organisation, "status")
+        self.assertIn("/etc/dbx-agents/config.toml", done.stdout)
+        self.h.put(".config/dbx-agents/config.toml", 'workspace = "https://user.example.net"\n')
+        self.with_etc(organisation, "setup", "claude", "--auth", "env", "--yes")
+        self.assertEqual(host(), "user.example.net")
+
+    def test_managed_settings_that_win_are_shown(self):
+        for agent, rel, text, key in (("claude", "claude-code/managed-settings.json", '{"env": {"ANTHROPIC_MODEL": "managed-model"}}', "ANTHROPIC_MODEL"),
+                                      ("claude", "claude-code/managed-settings.d/10-x.json", '{"env": {"ANTHROPIC_BASE_URL": "https://managed.example"}}', "ANTHROPIC_BASE_URL"),
+                                      ("codex", "codex/managed_config.toml", 'model = "managed-model"\n', "model"),
+                                      ("gemini", "gemini-cli/settings.json", '{"security": {"auth": {"selectedType": "vertex-ai"}}}', "selectedType")):
+            home = self.h = self.fresh()
+            self.ok(home.run(*setup(agent)))
+            done = self.with_etc({rel: text}, "status", agent)
+            line = next((line for line in done.stdout.splitlines() if rel.rsplit("/", 1)[1] in line), None)
+            self.assertIsNotNone(line, f"status {agent} says nothing of /etc/{rel}\n{done.stdout}")
+
     def test_a_read_only_file_system(self):
         self.h.put(REL, ORIGINAL)
         done = self.inside('mount --bind "$H/.claude" "$H/.claude"; mount -o remount,ro,bind "$H/.claude"', *setup("claude"))

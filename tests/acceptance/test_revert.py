@@ -18,7 +18,7 @@ ONE_FORM = [(case.label, (case, FORMS[case.agent][i % len(FORMS[case.agent])])) 
 OURS = {"toml": (GATEWAY + "/openai/v1", "https://mine.example.net/v1"),
         "json": (GATEWAY + "/anthropic", "https://mine.example.net/anthropic"),
         "dotenv": (GATEWAY + "/gemini", "https://mine.example.net/gemini"),
-        "jsonc": ("gemini-api-key", "vertex-ai")}
+        "jsonc": ("gemini-api-key", "cloud-shell")}
 
 
 class Base(Test):

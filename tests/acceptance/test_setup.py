@@ -292,6 +292,20 @@ class Fresh(Test):
                         if isinstance(value, str):
                             self.assertEqual(flat[path], value)
 
+    def test_a_token_without_a_host_is_enough_with_a_gateway(self):
+        gateway = "https://1234567890123456.ai-gateway.cloud.databricks.com"
+        self.ok(self.h.run("setup", "claude", "--gateway", gateway, "--auth", "pat", "--yes", env={"DATABRICKS_TOKEN": PAT}))
+        env = readers.strict_json(self.h.read(".claude/settings.json"))["env"]
+        self.assertEqual((env["ANTHROPIC_BASE_URL"], env["ANTHROPIC_AUTH_TOKEN"]), (gateway + "/anthropic", PAT))
+
+    def test_a_gateway_is_remembered(self):
+        gateway = "https://1234567890123456.ai-gateway.cloud.databricks.com"
+        self.ok(self.h.run("setup", "codex", "--gateway", gateway, "--auth", "env", "--yes"))
+        self.ok(self.h.run("setup", "claude", "--auth", "env", "--yes"))
+        self.assertIn(gateway.encode() + b"/anthropic", self.h.read(".claude/settings.json"))
+        self.ok(self.h.run("setup", "claude", "--workspace", WORKSPACE, "--auth", "env", "--yes"))
+        self.assertIn(GATEWAY.encode() + b"/anthropic", self.h.read(".claude/settings.json"), "a workspace of the flag is stronger than a remembered gateway")
+
     def test_no_proxy_is_written_for_a_loopback_gateway_only(self):
         local = "http://127.0.0.1:8790"
         self.ok(self.h.run("setup", "claude", "--gateway", local, "--auth", "env", "--yes"))

@@ -345,6 +345,15 @@ class Environment(Test):
         self.ok(self.h.run("revert", "claude", env=env))
         self.assertEqual(set(self.h.snapshot()), {"elsewhere"})
 
+    def test_gemini_cli_home(self):
+        env = {"GEMINI_CLI_HOME": self.h.path("elsewhere")}
+        self.h.path("elsewhere").mkdir()
+        self.ok(self.h.run(*setup("gemini"), env=env))
+        self.assertTrue(self.h.path("elsewhere/.gemini/.env").is_file())
+        self.assertFalse(self.h.path(".gemini").exists())
+        self.ok(self.h.run("revert", "gemini", env=env))
+        self.assertEqual(set(self.h.snapshot()), {"elsewhere"})
+
     def test_xdg_directories(self):
         env = {"XDG_CONFIG_HOME": self.h.path("cfg"), "XDG_STATE_HOME": self.h.path("st")}
         self.ok(self.h.run("setup", "cursor", "codex", "--workspace", WORKSPACE, "--auth", "env", "--yes", env=env))
