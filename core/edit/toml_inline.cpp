@@ -358,6 +358,9 @@ void TomlInline::write_removals(std::vector<TomlSplice>& splices, std::size_t co
             cut(line_begin(entry.begin), end);
         } else if (entry.comma == toml_none) {
             cut(entry.begin, entry.value.end);
+        } else if (i > 0 && i + 1 == states_.size() &&
+                   skip_blanks(container_.entries[i - 1].comma + 1) == entry.begin) {
+            cut(container_.entries[i - 1].comma + 1, entry.comma + 1); // what follows the last comma stays
         } else if (skip_blanks(entry.value.end) == entry.comma) {
             auto begin = entry.begin;
             const auto end = skip_blanks(entry.comma + 1);

@@ -227,11 +227,10 @@ bool agree(std::string_view text, const TomlScan& scan, const TomlModel& model, 
     }
     const auto* table = node.as_table();
     if (table == nullptr || table->size() != ours.children) return false;
-    for (auto child = ours.first_child; child != toml_none; child = model[child].next) {
-        const auto* theirs = table->get(model[child].name);
-        if (theirs == nullptr || !agree(text, scan, model, child, *theirs)) return false;
-    }
-    return true;
+    return std::all_of(table->begin(), table->end(), [&](const auto& member) {
+        const auto child = model.child(id, member.first.str());
+        return child != toml_none && agree(text, scan, model, child, member.second);
+    });
 }
 
 bool is_spelled(const toml::node& node, const std::string& spelling) {

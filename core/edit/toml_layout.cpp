@@ -150,8 +150,10 @@ TomlSplice TomlLayout::place_for_pairs(std::uint32_t header) const {
         splice.begin = statements[end - 1].lines.end;
     } else if (end > 0) {
         splice.begin = statements[end - 1].lines.end;
-    } else if (statements.empty()) {
-        splice.begin = static_cast<TomlOffset>(source_.text.size());
+    } else if (statements.empty()) { // set off from what a leading comment says
+        splice.kind = TomlSplice::Kind::insert_top;
+        splice.begin = content_end();
+        splice.blank_before = true;
     } else { // before the comment that belongs to the first header
         splice.kind = TomlSplice::Kind::insert_top;
         splice.begin = comments_above(0);
@@ -203,11 +205,19 @@ TomlOffset TomlLayout::comments_above(std::uint32_t header) const {
     return begin;
 }
 
+// Blank lines at the end of the text stay there.
+TomlOffset TomlLayout::content_end() const {
+    const auto begin = source_.scan.content_begin;
+    auto content = source_.view({begin, static_cast<TomlOffset>(source_.text.size())});
+    while (ends_with_blank_line(content)) content.remove_suffix(last_line(content).size());
+    return begin + static_cast<TomlOffset>(content.size());
+}
+
 TomlSplice TomlLayout::place_behind_section(std::uint32_t header) const {
     TomlSplice splice;
     splice.kind = TomlSplice::Kind::insert_tables;
     splice.blank_before = separates_tables_;
-    splice.begin = static_cast<TomlOffset>(source_.text.size());
+    splice.begin = content_end();
     if (header != toml_none) {
         const auto next = source_.model.section_end(header);
         const auto begin = source_.scan.statements[next - 1].lines.end;
@@ -345,10 +355,17 @@ std::string compose_toml(const TomlSource& source, std::vector<TomlSplice> splic
         if (i + 1 < splices.size() && splices[i + 1].begin <= at && rank(splices[i + 1]) < 2) continue;
         // One blank line set the block off: with it gone there would be two, or one at an end of the file.
         if (line_kind(text.substr(at)) != Line::blank) continue;
-        if (ends_with_blank_line(written()))
+        const auto behind = at + line_length(text.substr(at));
+        if (splice.blank_behind) {
+            const bool next_goes = i + 1 < splices.size() && splices[i + 1].begin == behind &&
+                                   splices[i + 1].kind == Kind::remove_block;
+            if (!next_goes && at < text.size() && (written().empty() || ends_with_blank_line(written())))
+                at = behind;
+        } else if (ends_with_blank_line(written()) && last_line(written()).size() < written().size()) {
             out.erase(out.size() - last_line(written()).size());
-        else if (written().empty())
-            at += line_length(text.substr(at));
+        } else if (written().empty() && text.find_first_not_of(" \t\r\n", at) != std::string_view::npos) {
+            at = behind;
+        }
     }
     out += text.substr(at);
     // A file without a final line end stays one.

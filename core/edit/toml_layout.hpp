@@ -47,6 +47,7 @@ class TomlLayout {
     std::string line_break(TomlOffset at) const;
 
   private:
+    TomlOffset content_end() const;
     TomlOffset gap_end(std::uint32_t next) const;
     TomlOffset comments_above(std::uint32_t header) const;
     std::string_view indent_of(std::uint32_t statement) const;

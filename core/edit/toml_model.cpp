@@ -1,17 +1,26 @@
 #include "core/edit/toml_model.hpp"
 
 #include <algorithm>
+#include <functional>
 
 namespace dbx::edit {
 
+// Where the node stands, or would.
+std::size_t TomlModel::slot_of(TomlNodeId parent, std::string_view name) const {
+    const auto mask = slots_.size() - 1;
+    auto hash = std::hash<std::string_view>()(name) + std::size_t{parent} * 0x9E3779B97F4A7C15ULL;
+    for (hash ^= hash >> 29;; ++hash) {
+        const auto id = slots_[hash & mask];
+        if (id == toml_none || (nodes_[id].parent == parent && nodes_[id].name == name)) return hash & mask;
+    }
+}
+
 TomlNodeId TomlModel::child(TomlNodeId parent, std::string_view name) const {
-    const auto found = names_.find({parent, name});
-    return found == names_.end() ? toml_none : found->second;
+    return slots_[slot_of(parent, name)];
 }
 
 std::uint32_t TomlModel::section_end(std::uint32_t header) const {
-    const auto found = section_end_.find(header);
-    return found == section_end_.end() ? header : found->second;
+    return header == toml_none ? top_end_ : section_end_[header];
 }
 
 KeyPath TomlModel::path(TomlNodeId id) const {
@@ -52,17 +61,20 @@ TomlNodeId TomlModel::add(TomlNodeId parent, std::string_view name, TomlNode::Ki
     else
         nodes_[above.last_child].next = id;
     above.last_child = id;
-    if (kind != TomlNode::Kind::element) names_.emplace(Name{parent, name}, id);
+    if (kind != TomlNode::Kind::element) slots_[slot_of(parent, name)] = id;
     return id;
 }
 
 bool TomlModel::build(std::string_view text, const TomlScan& scan) {
     nodes_.assign(1, TomlNode{});
     const auto count = static_cast<std::uint32_t>(scan.statements.size());
-    names_.reserve(count + count / 4);
-    nodes_.reserve(count + count / 4 + 1);
+    nodes_.reserve(count + 1);
+    std::size_t capacity = 16;
+    while (capacity < 2 * scan.parts.size()) capacity *= 2; // every node is named by a component
+    slots_.assign(capacity, toml_none);
     node_of_.assign(count, toml_none);
     section_of_.assign(count, toml_none);
+    section_end_.assign(count, 0);
     TomlNodeId section = root;
     std::uint32_t header = toml_none;
     for (std::uint32_t i = 0; i < count; ++i) {
@@ -71,11 +83,11 @@ bool TomlModel::build(std::string_view text, const TomlScan& scan) {
             if (!add_pair(text, scan, i, section)) return false;
             continue;
         }
-        section_end_[header] = i;
+        (header == toml_none ? top_end_ : section_end_[header]) = i;
         header = i;
         if (!add_header(text, scan, i, section)) return false;
     }
-    section_end_[header] = count;
+    (header == toml_none ? top_end_ : section_end_[header]) = count;
     return true;
 }
 

@@ -6,7 +6,6 @@
 #include <deque>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 namespace dbx::edit {
@@ -59,31 +58,21 @@ class TomlModel {
     KeyPath path(TomlNodeId id) const; // elements appear with their index
 
   private:
-    struct Name {
-        TomlNodeId parent;
-        std::string_view name;
-        bool operator==(const Name&) const = default;
-    };
-    struct NameHash {
-        std::size_t operator()(const Name& name) const {
-            return std::hash<std::string_view>()(name.name) ^
-                   (std::size_t{name.parent} * 0x9E3779B97F4A7C15ULL);
-        }
-    };
-
     TomlNodeId add(TomlNodeId parent, std::string_view name, TomlNode::Kind kind, std::uint32_t statement,
                    std::uint32_t part);
     bool add_header(std::string_view text, const TomlScan& scan, std::uint32_t statement,
                     TomlNodeId& section);
     bool add_pair(std::string_view text, const TomlScan& scan, std::uint32_t statement, TomlNodeId section);
     std::string_view name_of(std::string_view text, TomlRange part);
+    std::size_t slot_of(TomlNodeId parent, std::string_view name) const;
 
     std::vector<TomlNode> nodes_;
-    std::unordered_map<Name, TomlNodeId, NameHash> names_;
+    std::vector<TomlNodeId> slots_;   // a hash table of nodes by parent and name, probed linearly
     std::deque<std::string> decoded_; // names whose spelling has escapes
     std::vector<TomlNodeId> node_of_;
     std::vector<std::uint32_t> section_of_;
-    std::unordered_map<std::uint32_t, std::uint32_t> section_end_;
+    std::vector<std::uint32_t> section_end_; // by header
+    std::uint32_t top_end_ = 0;
 };
 
 } // namespace dbx::edit

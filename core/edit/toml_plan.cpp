@@ -471,6 +471,8 @@ void TomlPlan::write_changes() {
     const auto& statements = source_.scan.statements;
     const auto& model = source_.model;
     const auto first_header = model.section_end(toml_none);
+    const bool something_stays =
+        !std::all_of(statement_gone_.begin(), statement_gone_.end(), [](bool b) { return b; });
     bool top_is_empty = true;
     for (std::uint32_t i = 0; i < first_header; ++i) top_is_empty = top_is_empty && statement_gone_[i];
     if (additions_.contains(TomlModel::root))
@@ -487,8 +489,10 @@ void TomlPlan::write_changes() {
             continue;
         }
         const bool closes_top = top_is_empty && i + 1 == first_header;
-        splices_.push_back({closes_top ? TomlSplice::Kind::remove_block : TomlSplice::Kind::remove_lines,
-                            statements[i].lines.begin, statements[i].lines.end});
+        TomlSplice splice{TomlSplice::Kind::remove_lines, statements[i].lines.begin, statements[i].lines.end};
+        if (closes_top) splice.kind = TomlSplice::Kind::remove_block;
+        splice.blank_behind = closes_top && something_stays;
+        splices_.push_back(std::move(splice));
     }
     for (const auto& [pair, value] : new_values_) {
         const auto& range = statements[pair].value;

@@ -23,7 +23,7 @@ std::string write_toml_string(std::string_view text, TomlQuote quote);
 // Bare where it can be.
 std::string write_toml_key(std::string_view name, TomlQuote quote);
 
-// On one line; objects become inline tables. Fails for what TOML can not say: null, integers above 2^63-1,
+// On one line; objects become inline tables. Fails for what TOML cannot say: null, integers above 2^63-1,
 // text that is not UTF-8.
 Result<std::string> write_toml_value(const Value& value, const TomlSpelling& spelling);
 

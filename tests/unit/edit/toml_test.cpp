@@ -263,9 +263,9 @@ TEST_SUITE("toml: setting what is there") {
 
     TEST_CASE("no text breaks out of its quotes") {
         for (const std::string& text : {std::string("q\"]$\\ # [x]\n\r\t'"), std::string("\0\x01\x1F\x7F", 4),
-                                       std::string("\xF0\x9F\x98\x80'''\"\"\""),
-                                       std::string("\xC2\x85\xE2\x80\xA8\xEF\xBB\xBF\xEF\xBF\xBE"),
-                                       std::string("\\"), std::string("'"), std::string()}) {
+                                        std::string("\xF0\x9F\x98\x80'''\"\"\""),
+                                        std::string("\xC2\x85\xE2\x80\xA8\xEF\xBB\xBF\xEF\xBF\xBE"),
+                                        std::string("\\"), std::string("'"), std::string()}) {
             const auto basic = edited("a = \"x\"\nb = {c = 1}\n",
                                       {set({"a"}, text), set({"b", text}, text), set({text}, 1)});
             CHECK(parsed(basic)->get({"a"})->value == text);
@@ -354,7 +354,7 @@ TEST_SUITE("toml: new keys") {
 
     TEST_CASE("an empty file, one of comments, one of a byte order mark") {
         CHECK(edited("", {set({"m"}, 1), set({"t", "k"}, 2)}) == "m = 1\n\n[t]\nk = 2\n");
-        CHECK(edited("# c", {set({"m"}, 1)}) == "# c\nm = 1");
+        CHECK(edited("# c", {set({"m"}, 1)}) == "# c\n\nm = 1");
         CHECK(edited("\xEF\xBB\xBF", {set({"m"}, 1)}) == "\xEF\xBB\xBFm = 1\n");
         CHECK(edited("\xEF\xBB\xBF[a]\n", {set({"m"}, 1)}) == "\xEF\xBB\xBFm = 1\n\n[a]\n");
     }
@@ -385,7 +385,7 @@ TEST_SUITE("toml: new keys") {
         CHECK(edited("[a]\nx = 1\n", {set({"t", "k"}, 1)}) == "[a]\nx = 1\n\n[t]\nk = 1\n");
         CHECK(edited("[a]\nx = 1\n[b]\ny = 1\n", {set({"t", "k"}, 1)}) ==
               "[a]\nx = 1\n[b]\ny = 1\n[t]\nk = 1\n");
-        CHECK(edited("[a]\nx = 1\n\n\n", {set({"t", "k"}, 1)}) == "[a]\nx = 1\n\n\n[t]\nk = 1\n");
+        CHECK(edited("[a]\nx = 1\n\n\n", {set({"t", "k"}, 1)}) == "[a]\nx = 1\n\n[t]\nk = 1\n\n\n");
         CHECK(edited("[a]\n# end", {set({"t", "k"}, 1)}) == "[a]\n# end\n\n[t]\nk = 1");
     }
 
