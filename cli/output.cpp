@@ -151,9 +151,15 @@ void Output::document(const nlohmann::ordered_json& document) {
     console_.out(document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
 }
 
+// Masked, harmless to a terminal, and with ~ for the home folder.
+std::string Output::shown(std::string_view text) const {
+    const std::string safe = printable(edit::mask_text(text));
+    return home_.empty() ? safe : replace_all(safe, home_ + "/", "~/");
+}
+
 void Output::prose(std::string_view label, Style style, std::string_view text) {
     const std::string head = fmt::format("{}: ", label);
-    const std::string body = wrap(head + printable(edit::mask_text(text)), console_.width(), 2);
+    const std::string body = wrap(head + shown(text), console_.width(), 2);
     console_.err(styled_err(head, style) + body.substr(head.size()) + "\n");
 }
 
@@ -183,7 +189,7 @@ void Output::error(const Error& error, std::string_view state) {
     const auto line = [&](std::string_view label, const std::string& text) {
         if (text.empty()) return;
         const std::string head = fmt::format("  {}: ", label);
-        const std::string body = wrap(head + printable(edit::mask_text(text)), console_.width(), 7);
+        const std::string body = wrap(head + shown(text), console_.width(), 7);
         console_.err(styled_err(head, Style::dim) + body.substr(head.size()) + "\n");
     };
     line("why", error.why);

@@ -24,6 +24,8 @@ class Output {
         Verbosity verbosity = Verbosity::normal;
     };
     Output(system::Console& console, const Options& options) : console_(console), options_(options) {}
+    // Paths below it are shown as ~/… in warnings and errors.
+    void set_home(std::string home) { home_ = std::move(home); }
 
     bool json() const { return options_.json; }
     bool quiet() const { return options_.verbosity == Verbosity::quiet; }
@@ -56,8 +58,11 @@ class Output {
     void prose(std::string_view label, Style style, std::string_view text);
     std::string paint(std::string_view text, Style style, bool terminal) const;
 
+    std::string shown(std::string_view text) const;
+
     system::Console& console_;
     Options options_;
+    std::string home_;
 };
 
 // Breaks text at blanks so that lines fit `width` columns; lines after the first begin with `indent` blanks. Words

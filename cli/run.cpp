@@ -13,6 +13,15 @@ namespace dbx::cli {
 
 namespace {
 
+// Without the library's remarks on which options exclude which.
+class HelpFormatter : public CLI::Formatter {
+  public:
+    std::string make_option_opts(const CLI::Option* option) const override {
+        if (option->get_type_size() == 0) return {};
+        return " " + option->get_type_name() + (option->get_expected_max() > 1 ? "..." : "");
+    }
+};
+
 struct Tree {
     std::map<std::string, CLI::App*, std::less<>> apps; // by full name
     std::map<CLI::App*, std::unique_ptr<Command>> commands;
@@ -36,6 +45,8 @@ void declare(CLI::App& app, const std::vector<std::string>& arguments, Tree& tre
         const std::string name(entry.name.substr(space == std::string_view::npos ? 0 : space + 1));
         CLI::App* sub = parent->add_subcommand(name, std::string(entry.about));
         sub->fallthrough();
+        sub->footer("Every command has --json, --quiet, --verbose, --no-color, --config, --profile and\n"
+                    "--workspace as well: see dbx-agents --help.");
         sub->set_help_flag("-h,--help", "Print this help");
         tree.apps[std::string(entry.name)] = sub;
         const auto words = split(entry.name, ' ');
@@ -65,7 +76,7 @@ Error usage_error(const CLI::ParseError& error, const std::vector<std::string>& 
             fix = "did you mean '" + near + "'?";
     }
     while (!why.empty() && (why.back() == '\n' || why.back() == '.')) why.pop_back();
-    return {ErrorKind::usage, "the command line can not be understood", why, fix, {}};
+    return {ErrorKind::usage, "the command line cannot be understood", why, fix, {}};
 }
 
 } // namespace
@@ -83,7 +94,7 @@ int run(const std::vector<std::string>& arguments, Context& context) {
     app.add_option("--config", options.config, "This configuration file instead of the user's")->type_name("FILE");
     app.add_option("--profile", options.profile, "A profile of ~/.databrickscfg")->type_name("NAME");
     app.add_option("--workspace", options.workspace, "The Databricks workspace")->type_name("URL");
-    app.footer("Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a file can not be parsed or written,\n"
+    app.footer("Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a file cannot be parsed or written,\n"
                "4 no valid credential, 5 the workspace refused, 6 timed out, 10 --check: something would\n"
                "change, 130 interrupted. Configuration: ~/.config/dbx-agents/config.toml.");
 
@@ -103,6 +114,7 @@ int run(const std::vector<std::string>& arguments, Context& context) {
         return result;
     };
 
+    app.formatter(std::make_shared<HelpFormatter>());
     Tree tree;
     declare(app, arguments, tree);
     try {
@@ -110,12 +122,14 @@ int run(const std::vector<std::string>& arguments, Context& context) {
         std::reverse(reversed.begin(), reversed.end());
         app.parse(std::move(reversed));
     } catch (const CLI::CallForHelp&) {
-        CLI::App* asked = &app;
-        while (!asked->get_subcommands().empty()) asked = asked->get_subcommands().front();
-        context.console.out(asked->help());
+        context.console.out(app.help());
         return context.console.ok() ? 0 : 1;
     } catch (const CLI::CallForVersion& version) {
-        context.console.out(std::string(version.what()) + "\n");
+        if (output_options().json) {
+            Output(context.console, output_options()).document({{"name", "dbx-agents"}, {"version", DBX_VERSION}});
+        } else {
+            context.console.out(std::string(version.what()) + "\n");
+        }
         return context.console.ok() ? 0 : 1;
     } catch (const CLI::ParseError& error) {
         Output output(context.console, output_options());
@@ -126,9 +140,11 @@ int run(const std::vector<std::string>& arguments, Context& context) {
     CLI::App* chosen = &app;
     while (!chosen->get_subcommands().empty()) chosen = chosen->get_subcommands().front();
     Output output(context.console, output_options());
+    if (const auto home = system::home_directory(context.environment); home && home->string() != "/")
+        output.set_home(home->string());
     const auto command = tree.commands.find(chosen);
     if (command == tree.commands.end()) {
-        context.console.err(chosen->help());
+        context.console.err(app.help());
         return exit_code(ErrorKind::usage);
     }
     if (options.quiet && options.verbose) {
@@ -168,7 +184,12 @@ int main(int argc, char** argv) {
     system::RealEnvironment environment;
     system::RealClock clock;
     system::RealConsole console;
-    Context context{files, environment, clock, console};
+    system::RealProcess process;
+    auto client_options = http::ClientOptions::from(environment);
+    client_options.user_agent = "dbx-agents/" DBX_VERSION;
+    http::CurlClient http(std::move(client_options));
+    http::RealPacer pacer;
+    Context context{files, environment, clock, console, process, http, pacer};
     try {
         return run(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc), context);
     } catch (const std::bad_alloc&) {

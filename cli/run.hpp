@@ -1,8 +1,11 @@
 #pragma once
 
+#include "core/http/client.hpp"
+#include "core/http/retry.hpp"
 #include "core/system/console.hpp"
 #include "core/system/environment.hpp"
 #include "core/system/files.hpp"
+#include "core/system/process.hpp"
 
 #include <string>
 #include <vector>
@@ -15,6 +18,9 @@ struct Context {
     system::Environment& environment;
     system::Clock& clock;
     system::Console& console;
+    system::Process& process;
+    http::HttpClient& http;
+    http::Pacer& pacer;
 };
 
 // Runs one command line (without the program's name) and returns the exit code of the contract. Never exits.

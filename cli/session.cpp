@@ -36,6 +36,32 @@ Result<const databricks::Target*> Session::target() {
     return &*target_;
 }
 
+Result<databricks::TokenSource*> Session::tokens() {
+    if (tokens_) return tokens_.get();
+    const auto known = target();
+    if (!known) return fail(known.error());
+    const auto& credential = (*known)->resolution.credential;
+    if (!credential) return fail(credential.error());
+    const auto directory = system::state_directory(context_.environment);
+    if (!directory) return fail(directory.error());
+    tokens_ = std::make_unique<databricks::TokenSource>(
+        *credential, databricks::TokenServices{context_.http, context_.pacer, context_.process, context_.files,
+                                               context_.environment, context_.clock, *directory});
+    return tokens_.get();
+}
+
+Result<databricks::Workspace*> Session::workspace() {
+    if (workspace_) return workspace_.get();
+    const auto known = target();
+    if (!known) return fail(known.error());
+    if (!(*known)->workspace) return fail(databricks::no_workspace("cannot ask the workspace"));
+    const auto source = tokens();
+    if (!source) return fail(source.error());
+    workspace_ =
+        std::make_unique<databricks::Workspace>((*known)->workspace->value, **source, context_.http, context_.pacer);
+    return workspace_.get();
+}
+
 Result<const agents::Catalogue*> Session::catalogue() {
     if (catalogue_) return &*catalogue_;
     auto loaded = agents::load_catalogue(context_.environment, context_.files);
@@ -49,6 +75,7 @@ Result<std::vector<const agents::Agent*>> Session::agents_named(const std::vecto
     if (!all) return fail(all.error());
     std::vector<const agents::Agent*> result;
     for (const auto& name : names) {
+        if (const auto broken = (*all)->broken.find(name); broken != (*all)->broken.end()) return fail(broken->second);
         const auto* agent = (*all)->find(name);
         if (!agent) {
             const std::string near = nearest(name, (*all)->names());

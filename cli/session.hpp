@@ -3,6 +3,7 @@
 #include "cli/output.hpp"
 #include "cli/run.hpp"
 #include "core/agents/plan.hpp"
+#include "core/databricks/api.hpp"
 #include "core/databricks/target.hpp"
 #include "core/state/settings.hpp"
 
@@ -44,6 +45,15 @@ class Session {
     Result<const databricks::Target*> target();
     Result<const agents::Catalogue*> catalogue();
 
+    // Where tokens come from; an error of kind credential when there is no credential.
+    Result<databricks::TokenSource*> tokens();
+
+    // The workspace's APIs. Errors: no credential, no workspace.
+    Result<databricks::Workspace*> workspace();
+
+    http::Pacer& pacer() { return context_.pacer; }
+    http::HttpClient& http() { return context_.http; }
+
     // The agents named on the command line, in the order given, each once; an unknown name is an error that suggests
     // the nearest. Empty names: an empty list.
     Result<std::vector<const agents::Agent*>> agents_named(const std::vector<std::string>& names);
@@ -58,6 +68,8 @@ class Session {
     std::optional<state::Settings> settings_;
     std::optional<databricks::Target> target_;
     std::optional<agents::Catalogue> catalogue_;
+    std::unique_ptr<databricks::TokenSource> tokens_;
+    std::unique_ptr<databricks::Workspace> workspace_;
 };
 
 } // namespace dbx::cli

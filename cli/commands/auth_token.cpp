@@ -7,35 +7,36 @@ namespace dbx::cli {
 
 namespace {
 
-// Called by agents for every session: no network and no lock for a static token.
+// Called by agents for every session: no network, no lock and no libcurl for a static token or a cached one.
 class AuthToken : public Command {
   public:
     void declare(CLI::App& app) override {
         app.add_option("--gateway", gateway_, "The gateway that the token is for")->type_name("URL");
+        app.add_flag("--force-refresh", force_, "A new token, even if the cached one is still good");
     }
 
     Result<int> run(Session& session) override {
         session.options().gateway = gateway_;
-        const auto target = session.target();
-        if (!target) return fail(target.error());
-        const auto& credential = (*target)->resolution.credential;
-        if (!credential) return fail(credential.error());
-        if (!credential->is_static())
-            return fail(ErrorKind::credential,
-                        "cannot make a token from " + credential->origin,
-                        "this version uses static tokens only, and that is " +
-                            std::string(databricks::name_of(credential->kind)),
-                        "export DATABRICKS_TOKEN, or use a profile with `token`");
+        const auto source = session.tokens();
+        if (!source) return fail(source.error());
+        const auto token = (*source)->get(force_ ? databricks::Freshness::forced : databricks::Freshness::cached);
+        if (!token) return fail(token.error());
         if (session.output().json()) {
-            session.output().document({{"token", credential->token.reveal()}, {"origin", credential->origin}});
+            nlohmann::ordered_json root;
+            root["token"] = token->value.reveal();
+            root["expires_at"] = token->expires_at ? nlohmann::ordered_json(system::format_utc(*token->expires_at))
+                                                   : nlohmann::ordered_json(nullptr);
+            root["origin"] = (*source)->credential().origin;
+            session.output().document(root);
         } else {
-            session.output().result(credential->token.reveal() + "\n");
+            session.output().result(token->value.reveal() + "\n");
         }
         return 0;
     }
 
   private:
     std::string gateway_;
+    bool force_ = false;
 };
 
 } // namespace

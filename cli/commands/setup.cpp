@@ -38,7 +38,7 @@ class Setup : public Command {
         app.add_option("agent", names_, "cursor, codex, gemini, claude, or another one with a template")->type_name("");
         app.add_flag("--all", all_, "Cursor, Codex CLI, Gemini CLI and Claude Code, found or not");
         app.add_option("--gateway", gateway_, "The gateway's root, used as it is")->type_name("URL");
-        app.add_option("--model", model_, "The model (with one agent only)")->type_name("NAME");
+        app.add_option("--model", model_, "The model, for the agents named")->type_name("NAME");
         app.add_option("--auth", auth_, "How the agent gets its token: auto, helper, pat, env or proxy")->type_name("FORM");
         app.add_option("--claude-betas", betas_, "on: let Claude Code send its beta headers (cheaper caching; some gateways "
                                                  "refuse them); off (default): do not")
@@ -61,6 +61,10 @@ class Setup : public Command {
         const auto target = session.target();
         if (!target) return fail(target.error());
         if (!(*target)->gateway) return fail(databricks::no_workspace("cannot set up the agents"));
+
+        if (model_given() && chosen->size() > 1)
+            session.output().warning("--model sets the same model for all " + std::to_string(chosen->size()) +
+                                     " agents, and each speaks to another family of models");
 
         const bool writes = !dry_run_ && !check_ && !print_;
         std::optional<system::Lock> lock;
@@ -104,9 +108,6 @@ class Setup : public Command {
                          "use one of them");
         if (betas_ != "on" && betas_ != "off")
             return wrong("--claude-betas '" + betas_ + "' is not known", "it is on or off", "use one of them");
-        if (model_given() && (all_ || names_.size() > 1))
-            return wrong("--model goes with one agent", "each agent speaks to another family of models",
-                         "run setup once per agent, or set `model` in [agents.NAME] of the configuration");
         return std::nullopt;
     }
 
@@ -116,6 +117,7 @@ class Setup : public Command {
         if (!all_) return session.agents_named(names_);
         const auto catalogue = session.catalogue();
         if (!catalogue) return fail(catalogue.error());
+        if (!(*catalogue)->broken.empty()) return fail((*catalogue)->broken.begin()->second);
         std::vector<const agents::Agent*> result;
         for (const auto& agent : (*catalogue)->agents) {
             if (agent.always || agents::find_installed(agent, session.environment(), session.files()).found)
@@ -129,11 +131,11 @@ class Setup : public Command {
         for (const char c : model) {
             const auto byte = static_cast<unsigned char>(c);
             if (byte < 0x20 || byte == 0x7F)
-                return Error{ErrorKind::usage, "the model name from " + origin + " can not be used",
+                return Error{ErrorKind::usage, "the model name from " + origin + " cannot be used",
                              "it holds a line end or another control character", "correct the name", {}};
         }
         if (trim(model).empty() || trim(model).size() != model.size() || !is_utf8(model))
-            return Error{ErrorKind::usage, "the model name from " + origin + " can not be used",
+            return Error{ErrorKind::usage, "the model name from " + origin + " cannot be used",
                          "it is empty, begins or ends with a blank, or is not UTF-8", "correct the name", {}};
         return std::nullopt;
     }
@@ -253,6 +255,9 @@ class Setup : public Command {
 
     static void show_remarks(Session& session, const std::vector<AgentPlan>& plans) {
         for (const auto& plan : plans) {
+            for (const auto& change : plan.files)
+                for (const auto& remark : change.remarks)
+                    session.output().note(session.shown(change.named) + ": " + remark);
             for (const auto& warning : plan.warnings) session.output().warning(plan.agent->name + ": " + warning);
             for (const auto& note : plan.notes) session.output().note(plan.agent->name + ": " + note);
         }
@@ -263,9 +268,8 @@ class Setup : public Command {
         for (const auto& plan : plans) {
             for (const auto& change : plan.files) {
                 if (change.mode_changes())
-                    out.note(fmt::format("{}: mode {} becomes {}{}", session.shown(change.named), mode_text(change.mode_before),
-                                         mode_text(change.mode_after),
-                                         change.remarks.empty() ? "" : " (" + join(change.remarks, "; ") + ")"));
+                    out.note(fmt::format("{}: mode {} becomes {}", session.shown(change.named), mode_text(change.mode_before),
+                                         mode_text(change.mode_after)));
                 if (change.text_changes()) out.result(out.colored_diff(diff_of(change)));
             }
         }

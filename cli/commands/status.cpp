@@ -42,6 +42,8 @@ class Status : public Command {
             const auto catalogue = session.catalogue();
             if (!catalogue) return fail(catalogue.error());
             for (const auto& agent : (*catalogue)->agents) chosen->push_back(&agent);
+            for (const auto& [name, error] : (*catalogue)->broken)
+                session.output().warning(error.what + ": " + error.why);
         }
         std::vector<AgentReport> reports;
         for (const auto* agent : *chosen) {
@@ -98,6 +100,7 @@ class Status : public Command {
                 }
                 agent["files"].push_back(std::move(item));
             }
+            agent["warnings"] = report.warnings;
             root["agents"].push_back(std::move(agent));
         }
         return root;
@@ -123,9 +126,10 @@ class Status : public Command {
         head += !report.installed.found                ? "  not found on PATH"
                 : report.installed.version ? "  " + *report.installed.version
                                            : "  version unknown";
-        head += report.configured ? "  set up" : "  not set up by dbx-agents";
+        head += report.configured ? "  configured" : "  not configured by dbx-agents";
         out.result(head + "\n");
         for (const auto& file : report.files) show_file(session, file);
+        for (const auto& warning : report.warnings) out.warning(report.agent->name + ": " + warning);
     }
 
     static void show_file(Session& session, const FileReport& file) {

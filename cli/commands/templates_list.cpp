@@ -23,6 +23,10 @@ class TemplatesList : public Command {
                 {{"agent", agent.name}, {"display_name", agent.display_name}, {"origin", agent.origin}});
             rows.push_back({agent.name, agent.display_name, agent.origin});
         }
+        for (const auto& [name, error] : (*catalogue)->broken) {
+            root["templates"].push_back({{"agent", name}, {"error", error.what + ": " + error.why}});
+            out.warning(error.what + ": " + error.why);
+        }
         if (out.json()) {
             out.document(root);
         } else {

@@ -348,7 +348,7 @@ Result<Agent> read_agent(std::string name, std::string origin, std::map<std::str
         if (!agent.file(file)) reader.complain(Reader::child(path, "file"), "there is no [[file]] named '" + file + "'");
     };
     reader.each(root, "part", [&](const Value& item, const edit::KeyPath& path) {
-        reader.known_keys(item, path, {"file", "when", "document", "remove", "merge"});
+        reader.known_keys(item, path, {"file", "when", "document", "remove", "merge", "why"});
         Part part;
         part.file = reader.text(item, path, "file", true);
         need_file(part.file, path);
@@ -357,6 +357,7 @@ Result<Agent> read_agent(std::string name, std::string origin, std::map<std::str
         if (!part.document.empty() && !agent.documents.contains(part.document))
             reader.complain(Reader::child(path, "document"), "there is no document " + part.document + " in this folder");
         part.remove = reader.key_paths(item, path, "remove");
+        part.why = reader.text(item, path, "why");
         if (item.contains("merge")) {
             const edit::KeyPath here = Reader::child(path, "merge");
             const Value merge = item["merge"].is_object() ? item["merge"] : Value::object();
@@ -495,8 +496,11 @@ Result<Catalogue> load_catalogue(const system::Environment& environment, system:
     Catalogue catalogue;
     for (auto& [name, folder] : folders) {
         auto agent = read_agent(name, folder.first, std::move(folder.second));
-        if (!agent) return fail(agent.error());
-        catalogue.agents.push_back(std::move(*agent));
+        if (agent) {
+            catalogue.agents.push_back(std::move(*agent));
+        } else {
+            catalogue.broken.emplace(name, agent.error()); // its own agent's problem, nobody else's
+        }
     }
     std::stable_sort(catalogue.agents.begin(), catalogue.agents.end(),
                      [](const Agent& a, const Agent& b) { return a.order < b.order; });

@@ -48,6 +48,7 @@ struct Part {
     std::string document; // may be empty
     std::vector<edit::KeyPath> remove;
     std::map<std::string, Join> merge; // by to_string(key path)
+    std::string why;                   // why keys are taken out, for the user; may be empty
 };
 
 // Something that decides instead of one of our files.
@@ -130,6 +131,7 @@ Result<Agent> read_agent(std::string name, std::string origin, std::map<std::str
 // built-in ones of the same name.
 struct Catalogue {
     std::vector<Agent> agents; // by order, then name
+    std::map<std::string, Error, std::less<>> broken; // users' templates that can't be used, by name
     const Agent* find(std::string_view name) const;
     std::vector<std::string> names() const;
 };

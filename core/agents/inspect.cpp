@@ -181,6 +181,7 @@ Result<AgentReport> inspect(const Agent& agent, const state::Journal& journal, c
     AgentReport report;
     report.agent = &agent;
     report.installed = find_installed(agent, environment, files);
+    std::string auth;
     for (const auto& file : agent.files) {
         const auto named = path_of(agent, file, environment);
         if (!named) return fail(named.error());
@@ -197,6 +198,7 @@ Result<AgentReport> inspect(const Agent& agent, const state::Journal& journal, c
         if (entry) {
             report.configured = true;
             item.written_at = entry->written_at;
+            if (!entry->auth.empty()) auth = entry->auth;
         }
         const auto status = files.status(*real);
         item.exists = status && status->kind != system::FileKind::missing;
@@ -226,6 +228,13 @@ Result<AgentReport> inspect(const Agent& agent, const state::Journal& journal, c
             item.keys.push_back(std::move(key));
         }
         report.files.push_back(std::move(item));
+    }
+    if (!report.configured) return report;
+    for (const auto& warning : agent.warnings) {
+        if (warning.environment.empty() || !holds(warning.when, {{"auth", auth}})) continue;
+        const auto value = environment.get(warning.environment);
+        if (value && !value->empty())
+            report.warnings.push_back(warning.environment + " in the environment: " + warning.text);
     }
     return report;
 }

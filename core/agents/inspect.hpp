@@ -32,6 +32,7 @@ struct AgentReport {
     Installed installed;
     bool configured = false; // setup wrote at least one of its files
     std::vector<FileReport> files;
+    std::vector<std::string> warnings; // about the environment
 };
 
 // What is configured now, whose it is, and what wins over it. Reads files only.

@@ -106,8 +106,13 @@ struct Wanted {
         Join join = Join::replace;
     };
     std::vector<Set> sets;
-    std::vector<edit::KeyPath> removes;
+    struct Remove {
+        edit::KeyPath path;
+        std::string why;
+    };
+    std::vector<Remove> removes;
     std::optional<std::string> text; // text files
+    std::optional<std::string> blank; // what a file that is not there yet begins with, in the documents' own form
     bool secret = false;
 };
 
@@ -115,7 +120,7 @@ Result<Wanted> collect(const Agent& agent, const AgentFile& file, const Facts& f
     Wanted wanted;
     for (const auto& part : agent.parts) {
         if (part.file != file.name || !holds(part.when, facts)) continue;
-        for (const auto& path : part.remove) wanted.removes.push_back(path);
+        for (const auto& path : part.remove) wanted.removes.push_back({path, part.why});
         if (part.document.empty()) continue;
         const auto format = edit_format(file.format);
         if (!format) {
@@ -126,6 +131,9 @@ Result<Wanted> collect(const Agent& agent, const AgentFile& file, const Facts& f
         }
         auto leaves = render(agent, part.document, *format, variables);
         if (!leaves) return fail(leaves.error());
+        if (*format == edit::Format::dotenv) {
+            if (const auto text = render_text(agent, part.document, variables)) wanted.blank = wanted.blank.value_or("") + *text;
+        }
         for (auto& leaf : *leaves) {
             const auto rule = part.merge.find(edit::to_string(leaf.path));
             wanted.secret = wanted.secret || leaf.secret;
@@ -137,7 +145,7 @@ Result<Wanted> collect(const Agent& agent, const AgentFile& file, const Facts& f
 }
 
 Error in_file(Error error, const std::string& verb, const std::string& shown, const std::string& again) {
-    if (error.kind != ErrorKind::file || error.what.find(shown) != std::string::npos) return error;
+    if (error.kind != ErrorKind::file) return error;
     error.what = "cannot " + verb + " " + shown + ": " + error.what;
     if (error.fix.empty()) error.fix = "correct that line, then run " + again + " again";
     return error;
@@ -151,8 +159,10 @@ std::string shown_value(const Wanted::Set& set) {
 class FilePlanner {
   public:
     FilePlanner(const Agent& agent, const AgentFile& file, const state::Journal& journal,
-                const system::Environment& environment, system::FileSystem& files, system::WallTime now)
-        : agent_(agent), file_(file), journal_(journal), environment_(environment), files_(files), now_(now) {}
+                const system::Environment& environment, system::FileSystem& files, system::WallTime now,
+                std::string auth)
+        : agent_(agent), file_(file), journal_(journal), environment_(environment), files_(files), now_(now),
+          auth_(std::move(auth)) {}
 
     // nullopt: nothing to do and nothing to say.
     Result<std::optional<FileChange>> plan(Wanted wanted) {
@@ -174,7 +184,11 @@ class FilePlanner {
         if (!status) return fail(status.error());
         if (status->kind != system::FileKind::missing) {
             auto bytes = files_.read(*real, edit::max_file_bytes);
-            if (!bytes) return fail(bytes.error());
+            if (!bytes) { // by the name that the user knows
+                Error error = bytes.error();
+                error.what = "cannot read " + shown_ + (*real == *named ? "" : ", which leads to " + real->string());
+                return fail(error);
+            }
             change_.existed = true;
             change_.before = std::move(*bytes);
             change_.mode_before = status->mode;
@@ -187,6 +201,7 @@ class FilePlanner {
         plan_mode(wanted.secret);
         if (!change_.existed && change_.after && wanted.sets.empty() && !wanted.text) change_.after.reset();
         if (change_.changes()) {
+            if (!change_.existed && !change_.after) return std::optional<FileChange>{};
             if (auto writable = files_.check_writable(*real); !writable) return fail(writable.error());
             const bool ours = change_.after && (!keys_.empty() || wanted.text || change_.mode_after != original_mode_ ||
                                                 !pristine_existed_);
@@ -230,7 +245,7 @@ class FilePlanner {
         // 1. as setup left it: from the bytes before that setup, so that keys no longer wanted vanish without a trace;
         // 2. changed since: from the file as it is; keys no longer wanted are put back one by one;
         // 3. never touched by us: from the file as it is.
-        std::string base = change_.existed ? change_.before : empty_text(file_.format);
+        std::string base = change_.existed ? change_.before : new_text(wanted);
         pristine_ = change_.before;
         pristine_existed_ = change_.existed;
         bool touched = false;
@@ -238,7 +253,7 @@ class FilePlanner {
             auto stored = entry_->existed ? journal_.blob(entry_->before_blob, files_) : std::optional<std::string>("");
             pristine_existed_ = entry_->existed;
             if (stored && system::sha256(change_.before) == entry_->after_hash) {
-                base = entry_->existed ? *stored : empty_text(file_.format);
+                base = entry_->existed ? *stored : new_text(wanted);
                 pristine_ = std::move(*stored);
             } else {
                 touched = true;
@@ -258,7 +273,7 @@ class FilePlanner {
         for (auto& set : wanted.sets) join_value(set, **document);
 
         std::vector<Edit> edits;
-        for (const auto& path : wanted.removes) edits.push_back(Edit::remove(path));
+        for (const auto& remove : wanted.removes) edits.push_back(Edit::remove(remove.path));
         for (const auto& set : wanted.sets) {
             if (set.join == Join::append) {
                 for (const auto& element : set.value) edits.push_back(Edit::append(set.path, element));
@@ -282,6 +297,18 @@ class FilePlanner {
         if (!before) return fail(before.error());
         show(wanted, **before);
         return journal_keys(wanted, format);
+    }
+
+    // What a new file begins with: for dotenv the documents' text as it is, if it means what it should.
+    std::string new_text(const Wanted& wanted) const {
+        if (!wanted.blank) return empty_text(file_.format);
+        const auto document = edit::Document::parse(edit::Format::dotenv, *wanted.blank);
+        const bool right = document && (*document)->leaves().size() == wanted.sets.size() &&
+                           std::all_of(wanted.sets.begin(), wanted.sets.end(), [&](const Wanted::Set& set) {
+                               const auto found = (*document)->get(set.path);
+                               return found && same(found->value, set.value);
+                           });
+        return right ? *wanted.blank : empty_text(file_.format);
     }
 
     // The value that a merged key gets, from what stands in the file.
@@ -308,7 +335,8 @@ class FilePlanner {
                 return std::any_of(set.value.begin(), set.value.end(),
                                    [&](const Value& element) { return same(element, key.element); });
             });
-            const bool is_removed = std::find(wanted.removes.begin(), wanted.removes.end(), key.path) != wanted.removes.end();
+            const bool is_removed = std::any_of(wanted.removes.begin(), wanted.removes.end(),
+                                                [&](const Wanted::Remove& remove) { return remove.path == key.path; });
             if (!is_set && !is_removed) keys.push_back(&key);
         }
         return keys;
@@ -316,8 +344,11 @@ class FilePlanner {
 
     void show(const Wanted& wanted, const edit::Document& before) {
         using Action = FileChange::Key::Action;
-        for (const auto& path : wanted.removes) {
-            if (before.get(path)) change_.keys.push_back({path, Action::removed, {}, {}});
+        for (const auto& remove : wanted.removes) {
+            if (!before.get(remove.path)) continue;
+            change_.keys.push_back({remove.path, Action::removed, {}, remove.why});
+            if (!remove.why.empty())
+                change_.remarks.push_back(edit::to_string(remove.path) + " is taken out: " + remove.why);
         }
         for (const auto& set : wanted.sets) {
             if (set.secret) change_.secrets.push_back(text_of(set.value));
@@ -361,8 +392,8 @@ class FilePlanner {
             }
             return key;
         };
-        for (const auto& path : wanted.removes) {
-            auto key = remember(path, WrittenKey::Kind::remove);
+        for (const auto& remove : wanted.removes) {
+            auto key = remember(remove.path, WrittenKey::Kind::remove);
             if (key.existed) keys_.push_back(std::move(key));
         }
         for (const auto& set : wanted.sets) {
@@ -407,6 +438,7 @@ class FilePlanner {
         entry.agent = agent_.name;
         entry.file_id = file_.name;
         entry.format = to_string(file_.format);
+        entry.auth = auth_;
         entry.written_at = system::format_utc(now_);
         entry.existed = pristine_existed_;
         entry.before_mode = change_.existed ? original_mode_ : 0;
@@ -422,8 +454,11 @@ class FilePlanner {
                 entry.created_directories.insert(entry.created_directories.begin(), folder);
             }
         }
-        const auto old_lines = edit::split_lines(pristine_existed_ ? std::string_view(pristine_) : std::string_view());
-        const auto new_lines = edit::split_lines(*change_.after);
+        const auto lines_of = [](std::string_view text) { // a byte-order mark belongs to no line
+            return edit::split_lines(text.substr(0, 3) == "\xEF\xBB\xBF" ? text.substr(3) : text);
+        };
+        const auto old_lines = lines_of(pristine_existed_ ? std::string_view(pristine_) : std::string_view());
+        const auto new_lines = lines_of(*change_.after);
         for (const auto& hunk : edit::diff(old_lines, new_lines)) {
             state::WrittenLines run{hunk.before_begin, hunk.before_end, {}};
             for (std::size_t i = hunk.after_begin; i < hunk.after_end; ++i)
@@ -440,6 +475,7 @@ class FilePlanner {
     const system::Environment& environment_;
     system::FileSystem& files_;
     system::WallTime now_;
+    std::string auth_;
 
     std::string shown_;
     const WrittenFile* entry_ = nullptr;
@@ -513,7 +549,7 @@ Result<AgentPlan> plan_setup(const Agent& agent, const SetupRequest& request, co
     for (const auto& file : agent.files) {
         auto wanted = collect(agent, file, facts, variables);
         if (!wanted) return fail(wanted.error());
-        auto change = FilePlanner(agent, file, journal, environment, files, now).plan(std::move(*wanted));
+        auto change = FilePlanner(agent, file, journal, environment, files, now, to_string(plan.auth)).plan(std::move(*wanted));
         if (!change) return fail(change.error());
         if (*change) plan.files.push_back(std::move(**change));
     }
@@ -543,6 +579,12 @@ Result<AgentPlan> plan_setup(const Agent& agent, const SetupRequest& request, co
             continue;
         plan.warnings.push_back(place + ": " + warning.text);
     }
+    if (const auto value = environment.get(agent.home_variable); value && !value->empty()) {
+        const auto home = home_of(agent, environment);
+        const auto status = home ? files.status(*home) : fail(home.error());
+        if (status && status->kind == system::FileKind::missing)
+            plan.warnings.push_back(agent.home_variable + " names a folder that is not there yet: " + home->string());
+    }
     for (const auto& bad : agent.bad_versions) {
         const auto have = plan.installed.version ? parse_version(*plan.installed.version) : std::nullopt;
         const auto from = parse_version(bad.from), below = parse_version(bad.below);
@@ -550,7 +592,7 @@ Result<AgentPlan> plan_setup(const Agent& agent, const SetupRequest& request, co
             plan.warnings.push_back(agent.display_name + " " + *plan.installed.version + ": " + bad.text);
     }
     if (loopback && !agent.loopback)
-        plan.warnings.push_back(agent.display_name + " can not reach " + request.gateway +
+        plan.warnings.push_back(agent.display_name + " cannot reach " + request.gateway +
                                 ": its servers make the calls, not this machine");
     if (plan.auth == Auth::helper && request.credential.empty())
         plan.warnings.push_back("there is no credential yet (" + request.no_token_reason +

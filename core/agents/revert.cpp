@@ -76,9 +76,15 @@ std::string adapt_line_end(std::string_view line, bool crlf_there, bool lf_there
 }
 
 // The current text with every run of lines that setup wrote, and that still stands as it was written, replaced by
-// the lines that stood there before: a three-way merge at line level, with only hashes of the middle version.
-std::string inverse_lines(const WrittenFile& entry, std::string_view pristine, std::string_view current) {
-    if (current.substr(0, 3) != byte_order_mark && pristine.substr(0, 3) == byte_order_mark) pristine.remove_prefix(3);
+// the lines that stood there before: a three-way merge at line level, with only hashes of the middle version. With
+// force, lines of ours that were changed one for one go as well.
+std::string inverse_lines(const WrittenFile& entry, std::string_view pristine, std::string_view current, Force force) {
+    std::string result;
+    if (current.substr(0, 3) == byte_order_mark) {
+        result = byte_order_mark;
+        current.remove_prefix(3);
+    }
+    if (pristine.substr(0, 3) == byte_order_mark) pristine.remove_prefix(3);
     const auto before = edit::split_lines(pristine);
     const auto now = edit::split_lines(current);
 
@@ -89,7 +95,7 @@ std::string inverse_lines(const WrittenFile& entry, std::string_view pristine, s
     std::vector<Run> runs;
     std::size_t line = 0;
     for (const auto& run : entry.lines) {
-        if (run.before_end > before.size() || run.before_begin < line) return std::string(current);
+        if (run.before_end > before.size() || run.before_begin < line) return result + std::string(current);
         for (; line < run.before_begin; ++line) written.push_back(state::line_hash(before[line]));
         runs.push_back({run.before_begin, run.before_end, written.size(), written.size() + run.after.size()});
         written.insert(written.end(), run.after.begin(), run.after.end());
@@ -107,10 +113,12 @@ std::string inverse_lines(const WrittenFile& entry, std::string_view pristine, s
     }
     const auto edits = edit::diff(written, hashes);
 
-    std::string result;
     std::size_t at = 0; // line of `now`
     for (const auto& run : runs) {
         const bool touched = std::any_of(edits.begin(), edits.end(), [&](const edit::Hunk& hunk) {
+            const bool one_for_one = hunk.before_end - hunk.before_begin == hunk.after_end - hunk.after_begin;
+            if (force == Force::yes && one_for_one && run.begin <= hunk.before_begin && hunk.before_end <= run.end)
+                return false;
             if (run.begin == run.end) return hunk.before_begin < run.begin && run.begin < hunk.before_end;
             if (hunk.before_begin == hunk.before_end)
                 return run.begin < hunk.before_begin && hunk.before_begin < run.end;
@@ -277,10 +285,17 @@ Result<Reverted> revert_text(const WrittenFile& entry, const std::optional<std::
             old = std::move(*parsed);
     }
     const auto prune = prune_edits(entry, old.get());
+    const bool ends_line = current.empty() || current.back() == '\n';
     const auto undo = [&](const edit::Document& from) {
         auto edits = restore_edits(keys, force, from);
         edits.insert(edits.end(), prune.begin(), prune.end());
-        return from.apply(edits);
+        auto text = from.apply(edits);
+        // A file without a line end at its end gets none by what goes out of it.
+        if (text && !ends_line && !text->empty() && text->back() == '\n') {
+            text->pop_back();
+            if (!text->empty() && text->back() == '\r') text->pop_back();
+        }
+        return text;
     };
 
     // 1. By key: always right in meaning, at best close in form.
@@ -292,7 +307,7 @@ Result<Reverted> revert_text(const WrittenFile& entry, const std::optional<std::
     // 2. By line: exact in form where nobody touched our lines, then by key for the rest. Taken when it means the same.
     const auto meaning = edit::Document::parse(*format, result.text);
     if (!meaning) return fail(meaning.error());
-    const auto merged = edit::Document::parse(*format, inverse_lines(entry, *pristine, current));
+    const auto merged = edit::Document::parse(*format, inverse_lines(entry, *pristine, current, force));
     if (!merged) return result;
     auto exact = undo(**merged);
     if (!exact) return result;
@@ -371,10 +386,17 @@ Result<std::vector<FileChange>> plan_revert(const std::vector<std::string>& agen
             change.remarks.push_back("the file was changed since setup; our keys were taken out one by one");
         }
         std::set<const state::WrittenKey*> left(reverted->left.begin(), reverted->left.end());
+        const auto format = edit_format(change.format);
+        const auto document = format ? edit::Document::parse(*format, change.before)
+                                     : Result<std::unique_ptr<edit::Document>>(nullptr);
         for (const auto& key : entry.keys) {
             FileChange::Key shown_key;
             shown_key.path = key.path;
-            if (left.contains(&key)) {
+            if (document && *document && key.kind != state::WrittenKey::Kind::append &&
+                state_of(key, **document) == KeyState::back) {
+                shown_key.action = FileChange::Key::Action::left;
+                shown_key.why = "it is as it was before setup already";
+            } else if (left.contains(&key)) {
                 shown_key.action = FileChange::Key::Action::left;
                 shown_key.why = "somebody changed it since setup (--force takes it back)";
             } else {

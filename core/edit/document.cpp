@@ -81,6 +81,11 @@ Result<std::unique_ptr<Document>> Document::parse(Format format, std::string tex
     case Format::json:
         return parse_json(std::move(text), Comments::refused);
     case Format::jsonc:
+        if (text.compare(0, 3, "\xEF\xBB\xBF") == 0) {
+            return fail(ErrorKind::file, "it is not valid " + std::string(format_name(format)),
+                        at_position({1, 1}, "a byte-order mark is not allowed here"),
+                        "save the file as UTF-8 without a byte-order mark");
+        }
         return parse_json(std::move(text), Comments::allowed);
     case Format::dotenv:
         return parse_dotenv(std::move(text));

@@ -16,7 +16,7 @@ namespace dbx::edit {
 enum class Format {
     toml,
     json,   // strict: a comment or trailing comma is an error (Claude Code ignores such a file whole)
-    jsonc,  // with // and /* */ comments, no trailing commas (Gemini CLI: exit 52 on those)
+    jsonc,  // with // and /* */ comments, no trailing commas and no byte-order mark (Gemini CLI: exit 52 on those)
     dotenv, // the rules of dotenv 17.1.0
 };
 

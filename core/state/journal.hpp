@@ -46,6 +46,7 @@ struct WrittenFile {
     std::string agent;   // an opaque name to this room
     std::string file_id; // the file's name in its template
     std::string format;  // "toml", "json", "jsonc", "dotenv", "text"
+    std::string auth;    // the form that setup took; opaque as well
     std::string written_at;
     bool existed = false;
     std::string before_blob; // hash of the bytes before, see Journal::blob
