@@ -149,7 +149,7 @@ class DotenvDocument final : public Document {
                                 : entry == nullptr || entry->value != *wish.value) {
                 if (!writer.set(wish.key, entry, *wish.value, wish.raw)) {
                     return fail(ErrorKind::file,
-                                "the value of " + wish.key + " can not be written in a .env file",
+                                "the value of " + wish.key + " cannot be written in a .env file",
                                 "dotenv has no spelling that it reads back as this value",
                                 "use a value without this mix of quotes, backslashes and line ends");
                 }

@@ -33,7 +33,7 @@ struct JsonEdits {
 };
 
 // Fails when edits contradict each other (a set below a removed key, two values for one key), when a
-// value can not be written as JSON (not UTF-8, infinite, too deep), or when a path is empty.
+// value cannot be written as JSON (not UTF-8, infinite, too deep), or when a path is empty.
 Result<std::unique_ptr<JsonEdits>> gather_json_edits(std::span<const Edit> edits);
 
 // Equal as JSON: the order of members does not count.

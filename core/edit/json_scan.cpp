@@ -181,7 +181,7 @@ class Scanner {
         } else if (c == '\'') {
             good = refuse(at_, "strings need double quotes");
         } else if (c == '+' || c == '.') {
-            good = refuse(at_, std::string("a number can not begin with '") + c + "'");
+            good = refuse(at_, std::string("a number cannot begin with '") + c + "'");
         } else {
             good = refuse(at_, "expected a value" + found());
         }
@@ -282,7 +282,7 @@ class Scanner {
         if (!high) return refuse(begin, "\\u needs four hexadecimal digits");
         at_ = begin + 6;
         if (*high < 0xD800 || *high > 0xDFFF) return true;
-        // JavaScript keeps half a pair; UTF-8 can not.
+        // JavaScript keeps half a pair; UTF-8 cannot.
         const auto low = code_unit(at_);
         if (*high > 0xDBFF || !low || *low < 0xDC00 || *low > 0xDFFF)
             return refuse(begin, "half of a surrogate pair");
@@ -313,7 +313,7 @@ class Scanner {
         if (peek() == '-') ++at_;
         if (!at_end() && peek() == '0') {
             ++at_;
-            if (!at_end() && is_digit(peek())) return refuse(begin, "a number can not begin with 0");
+            if (!at_end() && is_digit(peek())) return refuse(begin, "a number cannot begin with 0");
         } else if (!digits()) {
             return refuse(begin, "'-' needs a number");
         }

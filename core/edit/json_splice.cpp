@@ -22,6 +22,7 @@ struct JsonSplicer::Work {
     std::size_t open = 0, close = 0;    // offsets of the brackets
     std::optional<std::size_t> first{}; // surviving item
     std::optional<std::size_t> last{};  // surviving item
+    bool last_ends_line = false;        // the last item, staying or not
     bool comma_first = false;           // ", item" lines
     bool kept_comma = false;            // the comma after the last survivor stays for the new items
     std::vector<Splice> splices;
@@ -153,12 +154,11 @@ std::size_t JsonSplicer::same_line_trivia(std::size_t at) const {
     }
 }
 
-// The begin of the next line when only blanks and comments are left on the line after `at`.
-std::optional<std::size_t> JsonSplicer::line_end_after(std::size_t at) const {
+// The begin of the next line when only blanks and comments are left on the line after `at`, otherwise 0.
+std::size_t JsonSplicer::line_end_after(std::size_t at) const {
     at = same_line_trivia(at);
     while (at < text_.size() && (is_blank(text_[at]) || text_[at] == '\r')) ++at;
-    if (at < text_.size() && text_[at] == '\n') return at + 1;
-    return std::nullopt;
+    return at < text_.size() && text_[at] == '\n' ? at + 1 : 0;
 }
 
 // Takes out one item and one comma: the one after it, or, where no item is left after it, the one before.
@@ -174,9 +174,9 @@ void JsonSplicer::remove_item(Work& work, std::size_t index) {
     if (!comma_before) {
         const std::size_t after = item.comma == 0 ? item.end : item.comma + 1;
         const bool close_comma = item.comma == 0 || !has_newline(item.end, item.comma);
-        const auto next_line = close_comma ? line_end_after(after) : std::nullopt;
-        if (indent && next_line) {
-            work.drop(item.begin - indent->size(), *next_line);
+        const std::size_t next_line = close_comma ? line_end_after(after) : 0;
+        if (indent && next_line != 0) {
+            work.drop(item.begin - indent->size(), next_line);
             return;
         }
         const std::size_t next = index + 1 < work.items.size() ? work.items[index + 1].begin : work.close;
@@ -201,25 +201,25 @@ void JsonSplicer::remove_item(Work& work, std::size_t index) {
     }
 
     // Whole lines go when the last of the items after it, which all go as well, ends its line.
-    auto next_line = line_end_after(item.end);
-    if (trailing && !line_end_after(work.items.back().end)) {
-        next_line = std::nullopt;
+    std::size_t next_line = line_end_after(item.end);
+    if (trailing && !work.last_ends_line) {
+        next_line = 0;
     } else if (trailing && item.comma != 0 && !has_newline(item.end, item.comma)) {
         next_line = line_end_after(item.comma + 1);
     }
     const auto comma_indent = line_indent(before);
-    if (comma_indent && blank(before + 1, item.begin) && next_line) {
-        work.drop(before - comma_indent->size(), *next_line);
+    if (comma_indent && blank(before + 1, item.begin) && next_line != 0) {
+        work.drop(before - comma_indent->size(), next_line);
         return;
     }
     const bool for_new_items = trailing && index == *work.last + 1 && !work.added->empty();
-    if (indent && next_line) {
+    if (indent && next_line != 0) {
         if (for_new_items) {
             work.kept_comma = true;
         } else {
             work.drop(before, before + 1);
         }
-        work.drop(item.begin - indent->size(), *next_line);
+        work.drop(item.begin - indent->size(), next_line);
         return;
     }
     if (white(before + 1, item.begin)) {
@@ -257,7 +257,9 @@ std::vector<Splice> JsonSplicer::change_items(std::uint32_t container,
         work.items.push_back(item);
     }
     const auto& items = work.items;
-    work.comma_first = items.size() > 1 && line_indent(items[0].comma) && !line_end_after(items[0].comma + 1);
+    work.last_ends_line = !items.empty() && line_end_after(items.back().end) != 0;
+    work.comma_first =
+        items.size() > 1 && line_indent(items[0].comma) && line_end_after(items[0].comma + 1) == 0;
 
     if (!work.last) {
         bool comments = false;

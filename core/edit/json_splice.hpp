@@ -54,7 +54,7 @@ class JsonSplicer {
     bool white(std::size_t begin, std::size_t end) const;
     bool has_newline(std::size_t begin, std::size_t end) const;
     std::size_t same_line_trivia(std::size_t at) const;
-    std::optional<std::size_t> line_end_after(std::size_t at) const;
+    std::size_t line_end_after(std::size_t at) const;
 
     void remove_item(Work& work, std::size_t index);
     void fill(Work& work);

@@ -118,23 +118,16 @@ void find_given(std::string_view text, std::span<const std::string> secrets, std
     }
 }
 
-// Given secrets in a text that is not one string: as they are, and with escapes.
-void find_given_anywhere(std::string_view text, std::size_t begin, std::size_t end,
-                         std::span<const std::string> secrets, std::vector<MaskRange>& ranges) {
-    if (secrets.empty()) return;
-    const auto part = text.substr(begin, end - begin);
+// Given secrets in a whole file: as they are, and with escapes.
+void find_given_anywhere(std::string_view text, std::span<const std::string> secrets,
+                         std::vector<MaskRange>& ranges) {
+    find_given(text, secrets, ranges);
+    if (secrets.empty() || text.find('\\') == std::string_view::npos) return;
+    const auto decoded = unescaped(text);
     std::vector<MaskRange> found;
-    find_given(part, secrets, found);
-    for (auto& range : found)
-        ranges.push_back({range.begin + begin, range.end + begin, std::move(range.shown)});
-    if (part.find('\\') == std::string_view::npos) return;
-    const auto decoded = unescaped(part);
-    found.clear();
     find_given(decoded.text, secrets, found);
-    for (auto& range : found) {
-        ranges.push_back(
-            {decoded.begin[range.begin] + begin, decoded.end[range.end - 1] + begin, std::move(range.shown)});
-    }
+    for (auto& range : found)
+        ranges.push_back({decoded.begin[range.begin], decoded.end[range.end - 1], std::move(range.shown)});
 }
 
 // Where the content of a string's spelling begins and ends.
@@ -194,6 +187,7 @@ class FileMask {
             before = &leaf;
         }
         between(at, text_.size());
+        find_given_anywhere(text_, secrets_, ranges_);
         return with_masks(text_, std::move(ranges_));
     }
 
@@ -201,7 +195,6 @@ class FileMask {
     // Keys, punctuation, comments, and what the format ignores.
     void between(std::size_t begin, std::size_t end) {
         for (auto& range : find_secrets(text_, begin, end)) ranges_.push_back(std::move(range));
-        find_given_anywhere(text_, begin, end, secrets_, ranges_);
     }
 
     void value(const Leaf& leaf, bool secret) {
@@ -209,7 +202,6 @@ class FileMask {
         const auto spelling = text_.substr(leaf.offset, leaf.length);
         if (!leaf.is_string) {
             if (secret) ranges_.push_back({leaf.offset, leaf.offset + leaf.length, std::string(masked)});
-            find_given_anywhere(text_, leaf.offset, leaf.offset + leaf.length, secrets_, ranges_);
             return;
         }
         if (leaf.text.empty()) return;

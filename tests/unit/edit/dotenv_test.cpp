@@ -150,7 +150,7 @@ TEST_CASE("dotenv: what has no spelling is refused") {
         CAPTURE(value);
         const auto error = apply_error("A=x", {Edit::set({"A"}, value)});
         CHECK(error.kind == ErrorKind::file);
-        CHECK(error.what == "the value of A can not be written in a .env file");
+        CHECK(error.what == "the value of A cannot be written in a .env file");
         CHECK(error.why.find(value) == std::string::npos);
     }
 }
@@ -291,9 +291,9 @@ TEST_CASE("dotenv: the documents' Gemini file comes through") {
 
 TEST_CASE("dotenv: cost grows with the length, also for open quotes") {
     std::string text;
-    for (int i = 0; i < 50000; ++i) text += "A=\"x\\\"y\nB='\nC=`z\nD:\n\n   \n";
-    text += std::string(1000000, ' ') + std::string(1000000, '\n') + "Z=" + std::string(2000000, 'x');
-    CHECK(read(text, "Z").size() == 2000000);
+    for (int i = 0; i < 10000; ++i) text += "A=\"x\\\"y\nB='\nC=`z\nD:\n\n   \n";
+    text += std::string(1000000, ' ') + std::string(1000000, '\n') + "Z=" + std::string(500000, 'x');
+    CHECK(read(text, "Z").size() == 500000);
     CHECK(evaluate_dotenv(text).size() == scan_dotenv(text).size());
 }
 

@@ -97,10 +97,11 @@ TEST_CASE("json: an empty object opens up where lines are the habit") {
 
 TEST_CASE("json: a byte-order mark stays and positions do not count it") {
     const std::string text = "\xEF\xBB\xBF{\"a\": 1}";
-    CHECK(set(text, {"a"}, 2) == "\xEF\xBB\xBF{\"a\": 2}");
-    CHECK(set("\xEF\xBB\xBF{}", {"a"}, 2) == "\xEF\xBB\xBF{\n  \"a\": 2\n}");
-    CHECK(open(text)->get({"a"})->position.column == 2);
-    CHECK(open(text)->get({"a"})->offset == 9);
+    CHECK(edited(text, {Edit::set({"a"}, 2)}, Format::json) == "\xEF\xBB\xBF{\"a\": 2}");
+    CHECK(edited("\xEF\xBB\xBF{}", {Edit::set({"a"}, 2)}, Format::json) == "\xEF\xBB\xBF{\n  \"a\": 2\n}");
+    CHECK(open(text, Format::json)->get({"a"})->position.column == 2);
+    CHECK(open(text, Format::json)->get({"a"})->offset == 9);
+    CHECK(why(text, Format::jsonc) == "line 1, column 1: a byte-order mark is not allowed here");
 }
 
 TEST_CASE("json: new members that share missing parents come as one object in the order given") {
@@ -356,11 +357,11 @@ TEST_CASE("json: what does not parse is refused with line, column and reason") {
     CHECK(why("{\"a\": \"\\ud800\"}") == "line 1, column 8: half of a surrogate pair");
     CHECK(why("{\"a\": \"\\udc00\\ud800\"}") == "line 1, column 8: half of a surrogate pair");
     CHECK(why("{\"a\": \"\xff\"}") == "line 1, column 8: not valid UTF-8");
-    CHECK(why("{\"a\": 01}") == "line 1, column 7: a number can not begin with 0");
+    CHECK(why("{\"a\": 01}") == "line 1, column 7: a number cannot begin with 0");
     CHECK(why("{\"a\": 1.}") == "line 1, column 7: a number needs digits after '.'");
     CHECK(why("{\"a\": 1e}") == "line 1, column 7: a number needs digits after 'e'");
     CHECK(why("{\"a\": -}") == "line 1, column 7: '-' needs a number");
-    CHECK(why("{\"a\": .5}") == "line 1, column 7: a number can not begin with '.'");
+    CHECK(why("{\"a\": .5}") == "line 1, column 7: a number cannot begin with '.'");
     CHECK(why("{\"a\": 1e999}") == "line 1, column 7: the number is too large");
     CHECK(why("{} x") == "line 1, column 4: unexpected text after the end of the document");
     CHECK(why("{,}") == "line 1, column 2: a comma without a member before it");
@@ -403,7 +404,7 @@ TEST_CASE("json: edits that contradict each other are refused") {
     CHECK(edited("{}", {Edit::set({"a"}, 1), Edit::set({"a"}, 1)}) == "{\n  \"a\": 1\n}");
 }
 
-TEST_CASE("json: values that JSON can not hold are refused") {
+TEST_CASE("json: values that JSON cannot hold are refused") {
     CHECK(apply_error("{}", {Edit::set({"a"}, "\xff")}).kind == ErrorKind::file);
     CHECK(apply_error("{}", {Edit::set({"\xff"}, 1)}).kind == ErrorKind::file);
     CHECK(apply_error("{}", {Edit::set({"a"}, std::numeric_limits<double>::infinity())}).kind ==
@@ -425,16 +426,16 @@ TEST_CASE("json: the size is bounded") {
     CHECK(document.error().what == "it is too large (the limit is 64 MiB)");
 }
 
-TEST_CASE("json: a hundred thousand members and a long line cost no more than their length") {
+TEST_CASE("json: many members and a long line cost no more than their length") {
     std::string text = "{";
-    for (int i = 0; i < 100000; ++i) text += "\"key" + std::to_string(i) + "\":" + std::to_string(i) + ",";
-    text += "\"long\":\"" + std::string(5000000, 'x') + "\"}";
+    for (int i = 0; i < 30000; ++i) text += "\"key" + std::to_string(i) + "\":" + std::to_string(i) + ",";
+    text += "\"long\":\"" + std::string(1000000, 'x') + "\"}";
     const auto result =
-        edited(text, {Edit::set({"key99999"}, "x"), Edit::remove({"key0"}), Edit::set({"new"}, 1)});
+        edited(text, {Edit::set({"key29999"}, "x"), Edit::remove({"key0"}), Edit::set({"new"}, 1)});
     CHECK(result.size() ==
           text.size() - std::string("\"key0\":0,").size() - 5 + 3 + std::string(",\"new\":1").size());
     std::string list = "{\"l\":[";
-    for (int i = 0; i < 100000; ++i) list += "0,1,";
+    for (int i = 0; i < 30000; ++i) list += "0,1,";
     CHECK(edited(list + "2]}", {Edit::remove_element({"l"}, 0), Edit::remove_element({"l"}, 1)}) ==
           "{\"l\":[2]}");
 }
@@ -522,7 +523,7 @@ class Generator {
         std::string body = value(4);
         while (body[0] != '{') body = value(4);
         if (pretty) return body + "\n";
-        return (chance(10) ? "\xEF\xBB\xBF" : "") + space() + body + space();
+        return (!comments && chance(10) ? "\xEF\xBB\xBF" : "") + space() + body + space();
     }
 
     KeyPath path() {
@@ -562,13 +563,14 @@ class Generator {
 
 } // namespace
 
-TEST_CASE("json: random edits of random documents pass the judge, are idempotent and keep comments") {
+TEST_CASE("json: random edits of random documents pass the judge and change nothing when repeated") {
     std::size_t applied = 0;
     for (std::uint32_t seed = 0; seed < 4000; ++seed) {
         Generator generator(seed);
         generator.comments = seed % 2 == 0;
+        const auto format = generator.comments ? Format::jsonc : Format::json;
         const auto text = generator.document();
-        const auto document = open(text);
+        const auto document = open(text, format);
         std::vector<Edit> edits;
         bool removes = false;
         for (std::size_t i = 1 + generator.below(4); i > 0; --i) {
@@ -585,7 +587,7 @@ TEST_CASE("json: random edits of random documents pass the judge, are idempotent
             continue;
         }
         ++applied;
-        CHECK(*open(*result)->apply(edits) == *result);
+        CHECK(*open(*result, format)->apply(edits) == *result);
         if (!removes) {
             // Only insertions: the old text is still there, in order.
             std::size_t at = 0;
@@ -606,16 +608,18 @@ TEST_CASE("json: setting a new key and taking it out again gives the random docu
     for (std::uint32_t seed = 0; seed < 3000; ++seed) {
         Generator generator(seed);
         const auto text = generator.document();
-        const auto document = open(text);
+        const auto document = open(text, Format::json);
         if (document->value().empty()) continue; // {} opens up and closes as {}
         CAPTURE(seed);
         CAPTURE(text);
-        const auto changed = edited(text, {Edit::set({"new", "x"}, 1), Edit::set({"other"}, "y")});
+        const auto changed =
+            edited(text, {Edit::set({"new", "x"}, 1), Edit::set({"other"}, "y")}, Format::json);
         const auto back =
-            edited(changed, {Edit::remove({"new", "x"}), Edit::prune({"new"}), Edit::remove({"other"})});
+            edited(changed, {Edit::remove({"new", "x"}), Edit::prune({"new"}), Edit::remove({"other"})},
+                   Format::json);
         CHECK(Value(back).dump() == Value(text).dump()); // line ends escaped
         const auto present = document->get({"k0"});
-        const auto replaced = edited(text, {Edit::set({"k0"}, "quite another")});
-        CHECK(edited(replaced, {Edit::set_raw({"k0"}, present->raw)}) == text);
+        const auto replaced = edited(text, {Edit::set({"k0"}, "quite another")}, Format::json);
+        CHECK(edited(replaced, {Edit::set_raw({"k0"}, present->raw)}, Format::json) == text);
     }
 }

@@ -235,8 +235,8 @@ TEST_CASE("mask: cost grows with the length") {
     for (const std::string part : {"token=[", "token='", "key:", "eyJ.", "Bearer ", "a,b=", "\\\\\"",
                                    "://a:b@", "AKIA-", "key= ", "--key ", "-key,\"", "dapi-", "\"key\":{"}) {
         std::string text;
-        while (text.size() < 400000) text += part;
+        while (text.size() < 100000) text += part;
         CHECK(mask_text(text).size() <= 2 * text.size() + 10);
-        CHECK(mask_text("key=" + std::string(400000, ' ') + "x " + text).size() > 4);
+        CHECK(mask_text("key=" + std::string(100000, ' ') + "x " + text).size() > 4);
     }
 }
