@@ -50,6 +50,16 @@ Result<databricks::TokenSource*> Session::tokens() {
     return tokens_.get();
 }
 
+Result<databricks::Token> Session::token(databricks::Freshness freshness) {
+    const auto source = tokens();
+    if (!source) return fail(source.error());
+    auto token = (*source)->get(freshness);
+    if (token) return token;
+    Error error = token.error();
+    error.what = "cannot get a token from " + (*source)->credential().origin + ": " + error.what;
+    return fail(error);
+}
+
 Result<databricks::Workspace*> Session::workspace() {
     if (workspace_) return workspace_.get();
     const auto known = target();

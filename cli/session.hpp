@@ -47,6 +47,8 @@ class Session {
 
     // Where tokens come from; an error of kind credential when there is no credential.
     Result<databricks::TokenSource*> tokens();
+    // A token of it. Errors say which credential it was.
+    Result<databricks::Token> token(databricks::Freshness freshness);
 
     // The workspace's APIs. Errors: no credential, no workspace.
     Result<databricks::Workspace*> workspace();

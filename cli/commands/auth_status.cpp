@@ -28,14 +28,10 @@ class AuthStatus : public Command {
         std::optional<databricks::Token> token;
         std::optional<databricks::Me> me;
         std::string no_me = "not asked (--offline)";
-        if (const auto source = session.tokens()) {
-            if (auto got = (*source)->get()) {
-                token = std::move(*got);
-            } else {
-                error = got.error();
-            }
+        if (auto got = session.token(databricks::Freshness::cached)) {
+            token = std::move(*got);
         } else {
-            error = source.error();
+            error = got.error();
         }
         if (token && !offline_ && (*target)->workspace) {
             const auto workspace = session.workspace();

@@ -17,16 +17,14 @@ class AuthToken : public Command {
 
     Result<int> run(Session& session) override {
         session.options().gateway = gateway_;
-        const auto source = session.tokens();
-        if (!source) return fail(source.error());
-        const auto token = (*source)->get(force_ ? databricks::Freshness::forced : databricks::Freshness::cached);
+        const auto token = session.token(force_ ? databricks::Freshness::forced : databricks::Freshness::cached);
         if (!token) return fail(token.error());
         if (session.output().json()) {
             nlohmann::ordered_json root;
             root["token"] = token->value.reveal();
             root["expires_at"] = token->expires_at ? nlohmann::ordered_json(system::format_utc(*token->expires_at))
                                                    : nlohmann::ordered_json(nullptr);
-            root["origin"] = (*source)->credential().origin;
+            root["origin"] = (*session.tokens())->credential().origin;
             session.output().document(root);
         } else {
             session.output().result(token->value.reveal() + "\n");

@@ -454,16 +454,13 @@ class FilePlanner {
                 entry.created_directories.insert(entry.created_directories.begin(), folder);
             }
         }
-        const auto lines_of = [](std::string_view text) { // a byte-order mark belongs to no line
-            return edit::split_lines(text.substr(0, 3) == "\xEF\xBB\xBF" ? text.substr(3) : text);
-        };
-        const auto old_lines = lines_of(pristine_existed_ ? std::string_view(pristine_) : std::string_view());
-        const auto new_lines = lines_of(*change_.after);
-        for (const auto& hunk : edit::diff(old_lines, new_lines)) {
-            state::WrittenLines run{hunk.before_begin, hunk.before_end, {}};
+        const auto old_pieces = pieces_of(pristine_existed_ ? std::string_view(pristine_) : std::string_view());
+        const auto new_pieces = pieces_of(*change_.after);
+        for (const auto& hunk : edit::diff(old_pieces, new_pieces)) {
+            state::WrittenPieces run{hunk.before_begin, hunk.before_end, {}};
             for (std::size_t i = hunk.after_begin; i < hunk.after_end; ++i)
-                run.after.push_back(state::line_hash(new_lines[i]));
-            entry.lines.push_back(std::move(run));
+                run.after.push_back(state::piece_hash(new_pieces[i]));
+            entry.pieces.push_back(std::move(run));
         }
         if (pristine_existed_) change_.backup = pristine_;
         change_.entry = std::move(entry);

@@ -118,6 +118,10 @@ struct Reverted {
 Result<Reverted> revert_text(const state::WrittenFile& entry, const std::optional<std::string>& pristine,
                              const std::string& current, Force force);
 
+// A text cut into pieces for comparing: after every line end, comma and opening bracket, so that a file in one line
+// has pieces as well. A byte-order mark belongs to no piece.
+std::vector<std::string_view> pieces_of(std::string_view text);
+
 // The text that a format's new file begins with.
 std::string empty_text(FileFormat format);
 

@@ -75,45 +75,45 @@ std::string adapt_line_end(std::string_view line, bool crlf_there, bool lf_there
     return std::string(line);
 }
 
-// The current text with every run of lines that setup wrote, and that still stands as it was written, replaced by
-// the lines that stood there before: a three-way merge at line level, with only hashes of the middle version. With
-// force, lines of ours that were changed one for one go as well.
-std::string inverse_lines(const WrittenFile& entry, std::string_view pristine, std::string_view current, Force force) {
+// The current text with every run of pieces that setup wrote, and that still stands as it was written, replaced by
+// what stood there before: a three-way merge of which the middle version is known by hashes only. With force, pieces of
+// ours that were changed one for one go as well.
+std::string inverse_pieces(const WrittenFile& entry, std::string_view pristine, std::string_view current, Force force) {
     std::string result;
     if (current.substr(0, 3) == byte_order_mark) {
         result = byte_order_mark;
         current.remove_prefix(3);
     }
     if (pristine.substr(0, 3) == byte_order_mark) pristine.remove_prefix(3);
-    const auto before = edit::split_lines(pristine);
-    const auto now = edit::split_lines(current);
+    const auto before = pieces_of(pristine);
+    const auto now = pieces_of(current);
 
     std::vector<std::string> written;
     struct Run {
         std::size_t before_begin, before_end, begin, end; // begin, end: in `written`
     };
     std::vector<Run> runs;
-    std::size_t line = 0;
-    for (const auto& run : entry.lines) {
-        if (run.before_end > before.size() || run.before_begin < line) return result + std::string(current);
-        for (; line < run.before_begin; ++line) written.push_back(state::line_hash(before[line]));
+    std::size_t piece = 0;
+    for (const auto& run : entry.pieces) {
+        if (run.before_end > before.size() || run.before_begin < piece) return result + std::string(current);
+        for (; piece < run.before_begin; ++piece) written.push_back(state::piece_hash(before[piece]));
         runs.push_back({run.before_begin, run.before_end, written.size(), written.size() + run.after.size()});
         written.insert(written.end(), run.after.begin(), run.after.end());
-        line = run.before_end;
+        piece = run.before_end;
     }
-    for (; line < before.size(); ++line) written.push_back(state::line_hash(before[line]));
+    for (; piece < before.size(); ++piece) written.push_back(state::piece_hash(before[piece]));
 
     std::vector<std::string> hashes;
     bool crlf = false, lf = false;
     for (const auto& text : now) {
-        hashes.push_back(state::line_hash(text));
+        hashes.push_back(state::piece_hash(text));
         const bool is_crlf = text.size() >= 2 && text[text.size() - 2] == '\r';
         crlf = crlf || is_crlf;
         lf = lf || (!is_crlf && !text.empty() && text.back() == '\n');
     }
     const auto edits = edit::diff(written, hashes);
 
-    std::size_t at = 0; // line of `now`
+    std::size_t at = 0; // piece of `now`
     for (const auto& run : runs) {
         const bool touched = std::any_of(edits.begin(), edits.end(), [&](const edit::Hunk& hunk) {
             const bool one_for_one = hunk.before_end - hunk.before_begin == hunk.after_end - hunk.after_begin;
@@ -134,8 +134,9 @@ std::string inverse_lines(const WrittenFile& entry, std::string_view pristine, s
         for (; at < begin; ++at) result += now[at];
         for (std::size_t i = run.before_begin; i < run.before_end; ++i) {
             result += adapt_line_end(before[i], crlf, lf);
-            const bool more = i + 1 < run.before_end || begin + (run.end - run.begin) < now.size();
-            if (more && !result.empty() && result.back() != '\n') result += crlf && !lf ? "\r\n" : "\n";
+            // What was the file's last line, without a line end, is in the middle now.
+            const bool was_last = i + 1 == before.size() && before[i].back() != '\n';
+            if (was_last && begin + (run.end - run.begin) < now.size()) result += crlf && !lf ? "\r\n" : "\n";
         }
         at = begin + (run.end - run.begin);
     }
@@ -163,6 +164,18 @@ std::vector<edit::Edit> prune_edits(const WrittenFile& entry, const edit::Docume
 }
 
 } // namespace
+
+std::vector<std::string_view> pieces_of(std::string_view text) {
+    if (text.substr(0, 3) == byte_order_mark) text.remove_prefix(3);
+    std::vector<std::string_view> pieces;
+    while (!text.empty()) {
+        const auto end = text.find_first_of("\n,{[");
+        const auto length = end == std::string_view::npos ? text.size() : end + 1;
+        pieces.push_back(text.substr(0, length));
+        text.remove_prefix(length);
+    }
+    return pieces;
+}
 
 std::string empty_text(FileFormat format) {
     return format == FileFormat::json || format == FileFormat::jsonc ? "{}\n" : "";
@@ -304,10 +317,10 @@ Result<Reverted> revert_text(const WrittenFile& entry, const std::optional<std::
     result.text = std::move(*by_key);
     if (!pristine) return result;
 
-    // 2. By line: exact in form where nobody touched our lines, then by key for the rest. Taken when it means the same.
+    // 2. By piece: exact in form where nobody touched ours, then by key for the rest. Taken when it means the same.
     const auto meaning = edit::Document::parse(*format, result.text);
     if (!meaning) return fail(meaning.error());
-    const auto merged = edit::Document::parse(*format, inverse_lines(entry, *pristine, current, force));
+    const auto merged = edit::Document::parse(*format, inverse_pieces(entry, *pristine, current, force));
     if (!merged) return result;
     auto exact = undo(**merged);
     if (!exact) return result;

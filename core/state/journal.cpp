@@ -69,9 +69,9 @@ ordered_json to_json(const WrittenFile& file) {
     out["written_at"] = file.written_at;
     out["before"] = {{"existed", file.existed}, {"blob", file.before_blob}, {"mode", file.before_mode}};
     out["after"] = {{"sha256", file.after_hash}, {"mode", file.after_mode}};
-    out["lines"] = ordered_json::array();
-    for (const auto& run : file.lines)
-        out["lines"].push_back({{"before", {run.before_begin, run.before_end}}, {"after", run.after}});
+    out["pieces"] = ordered_json::array();
+    for (const auto& run : file.pieces)
+        out["pieces"].push_back({{"before", {run.before_begin, run.before_end}}, {"after", run.after}});
     out["keys"] = ordered_json::array();
     for (const auto& key : file.keys) {
         ordered_json item;
@@ -102,12 +102,12 @@ WrittenFile file_from_json(const ordered_json& in) {
     file.before_mode = in.at("before").at("mode").get<mode_t>();
     file.after_hash = in.at("after").at("sha256").get<std::string>();
     file.after_mode = in.at("after").at("mode").get<mode_t>();
-    for (const auto& item : in.at("lines")) {
-        WrittenLines run;
+    for (const auto& item : in.at("pieces")) {
+        WrittenPieces run;
         run.before_begin = item.at("before").at(0).get<std::size_t>();
         run.before_end = item.at("before").at(1).get<std::size_t>();
         run.after = item.at("after").get<std::vector<std::string>>();
-        file.lines.push_back(std::move(run));
+        file.pieces.push_back(std::move(run));
     }
     for (const auto& item : in.at("keys")) {
         WrittenKey key;
@@ -170,10 +170,9 @@ std::string current_hash(const system::Path& path, system::FileSystem& files) {
 
 } // namespace
 
-std::string line_hash(std::string_view line) {
-    if (line.substr(0, 3) == "\xEF\xBB\xBF") line.remove_prefix(3); // agents drop a byte-order mark when they rewrite
-    while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.remove_suffix(1);
-    return system::sha256(line).substr(0, 32);
+std::string piece_hash(std::string_view piece) {
+    while (!piece.empty() && (piece.back() == '\n' || piece.back() == '\r')) piece.remove_suffix(1);
+    return system::sha256(piece).substr(0, 32);
 }
 
 std::string value_hash(const nlohmann::ordered_json& value) {

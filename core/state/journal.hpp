@@ -13,11 +13,11 @@
 
 namespace dbx::state {
 
-// One run of lines of a file before our edit that became another run after it. Of the new lines only hashes are
-// kept: they may hold a secret.
-struct WrittenLines {
-    std::size_t before_begin = 0, before_end = 0; // line numbers, 0-based, half open
-    std::vector<std::string> after;               // line_hash of each new line
+// One run of pieces of a file (lines, or parts of lines) before our edit that became another run after it. Of the new
+// pieces only hashes are kept: they may hold a secret.
+struct WrittenPieces {
+    std::size_t before_begin = 0, before_end = 0; // numbers of pieces, 0-based, half open
+    std::vector<std::string> after;               // piece_hash of each new piece
 };
 
 // One key that setup changed.
@@ -53,7 +53,7 @@ struct WrittenFile {
     mode_t before_mode = 0;
     std::string after_hash; // SHA-256 of the bytes after
     mode_t after_mode = 0;
-    std::vector<WrittenLines> lines;
+    std::vector<WrittenPieces> pieces;
     std::vector<WrittenKey> keys;
     std::vector<system::Path> created_directories; // outermost first
 };
@@ -105,8 +105,8 @@ class Journal {
     std::vector<Backup> backups_;
 };
 
-// The hash of a line without its line end.
-std::string line_hash(std::string_view line);
+// The hash of a piece without its line end.
+std::string piece_hash(std::string_view piece);
 // The hash of a value's meaning: member order does not count.
 std::string value_hash(const nlohmann::ordered_json& value);
 
