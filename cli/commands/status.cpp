@@ -152,14 +152,13 @@ class Status : public Command {
             return;
         }
         std::vector<std::vector<std::string>> rows;
-        std::vector<std::string> remarks;
         for (const auto& key : file.keys) {
-            std::string mark = owner_name(key.owner);
-            if (!key.drift.empty()) mark += ", " + out.styled(key.drift, Style::yellow);
-            if (!key.shadow.empty()) mark += ", " + out.styled(key.shadow, Style::yellow);
-            rows.push_back({path + (key.value ? ":" + std::to_string(key.line) : ""), edit::to_string(key.path),
-                            key.value ? printable(replace_all(*key.value, "\n", "\\n")) : "-",
-                            out.styled("(", Style::dim) + mark + out.styled(")", Style::dim)});
+            std::string text = edit::to_string(key.path);
+            if (key.value) text += " = " + printable(replace_all(*key.value, "\n", "\\n"));
+            for (const auto* remark : {&key.drift, &key.shadow})
+                if (!remark->empty()) text += out.styled("  (" + *remark + ")", Style::yellow);
+            rows.push_back({path + (key.value ? ":" + std::to_string(key.line) : ""),
+                            out.styled(owner_name(key.owner), Style::dim), text});
         }
         out.result(columns(rows, 2));
     }
