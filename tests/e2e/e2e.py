@@ -1,0 +1,336 @@
+"""Real coding agents, from npm, complete a scripted turn with what `dbx-agents setup` wrote, against the stand-in workspace;
+`dbx-agents revert` then gives the user's files back. Started by scripts/e2e.sh; Python's standard library only.
+
+Every row of the table: a new HOME with realistic user files, setup, setup --check (nothing left to do), one turn of the agent,
+the stand-in's record, revert, and the files compared.
+"""
+
+import argparse
+import ctypes
+import fcntl
+import json
+import os
+import shutil
+import signal
+import socket
+import stat
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from agents import AGENTS, HERE, Turn, Unexpected, readers, shape, want
+
+ROOT = HERE.parent.parent
+NPM_SECONDS = 900
+TURN_SECONDS = 180  # far more than any turn needs: a hang is a failure, not a stuck build
+COMMAND_SECONDS = 60
+OFFLINE_WORDS = ("ENOTFOUND", "EAI_AGAIN", "ETIMEDOUT", "ECONNREFUSED", "ECONNRESET", "ENETUNREACH", "EHOSTUNREACH", "ERR_SOCKET_TIMEOUT")
+MISSING = object()
+
+
+class Offline(Exception):
+    """npm or the network is missing."""
+
+
+def say(text):
+    print("==> " + text, file=sys.stderr, flush=True)
+
+
+def run(argv, environment, cwd, seconds):
+    """A command in a process group of its own, all of which ends with it: agents leave helpers behind."""
+    process = subprocess.Popen([str(word) for word in argv], env=environment, cwd=cwd, stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired as late:
+        os.killpg(process.pid, signal.SIGKILL)
+        out, err = process.communicate()
+        raise Unexpected(f"no end after {seconds} s: {argv[0]}\n{clip(out)}\n{clip(err)}") from late
+    finally:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    return Turn(process.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
+
+
+def clip(text, limit=3000):
+    text = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    return text if len(text) <= limit else text[:limit] + f"\n… ({len(text)} characters)"
+
+
+# ---------------------------------------------------------------- npm
+
+
+def npm(*words, cwd):
+    """npm with a cache of its own and never global. The user's npm settings are read (they may name a registry), never written."""
+    program = shutil.which("npm")
+    if not program or not shutil.which("node"):
+        raise Offline("npm or node is not installed (fix: apt-get install nodejs npm)")
+    environment = {key: value for key, value in os.environ.items() if key.lower() not in ("npm_config_global", "npm_config_prefix")}
+    environment["npm_config_cache"] = str(cwd.parent / "npm-cache")
+    result = run([program, *words, "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"], environment, cwd, NPM_SECONDS)
+    if result.code != 0:
+        text = result.out + result.err
+        if any(word in text for word in OFFLINE_WORDS):
+            raise Offline(f"npm cannot reach its registry\n{clip(text)}")
+        raise Unexpected(f"npm {words[0]} failed with {result.code}\n{clip(text)}")
+    return result.out
+
+
+def install(agent, version, options):
+    """The prefix that holds that version. Kept between runs; --update asks npm for the newest again. No install scripts are run."""
+    prefix = options.agents / f"{agent.name}-{version}"
+    if agent.binary(prefix).exists() and not (options.update and version == "latest"):
+        return prefix
+    prefix.mkdir(parents=True, exist_ok=True)
+    say(f"installing {agent.package}@{version}")
+    npm("install", "--ignore-scripts", "--prefix", str(prefix), f"{agent.package}@{version}", cwd=options.agents)
+    want(agent.binary(prefix).exists(), f"npm installed no {agent.binary(prefix)}")
+    return prefix
+
+
+def installed_version(agent, prefix):
+    return json.loads((prefix / "node_modules" / agent.package / "package.json").read_text())["version"]
+
+
+# ---------------------------------------------------------------- loopback only
+
+
+def leave_the_network():
+    """Moves this process and its children into a network that has only 127.0.0.1. False where the system does not allow it."""
+    new_user, new_network, get_flags, set_flags, up = 0x10000000, 0x40000000, 0x8913, 0x8914, 0x1
+    user, group = os.getuid(), os.getgid()
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(new_network) != 0:
+        if libc.unshare(new_user | new_network) != 0:
+            return False
+        try:
+            Path("/proc/self/setgroups").write_text("deny")
+            Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
+            Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+        except OSError:
+            raise SystemExit("error: this system lets a process into a user namespace but not set it up; use --open-network") from None
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
+        request = struct.pack("16sh14x", b"lo", 0)
+        flags = struct.unpack("16sh14x", fcntl.ioctl(handle, get_flags, request))[1]
+        fcntl.ioctl(handle, set_flags, struct.pack("16sh14x", b"lo", flags | up))
+    return True
+
+
+# ---------------------------------------------------------------- one row
+
+
+class Scene:
+    """A throw-away HOME with the user's files, and the programs by name on PATH."""
+
+    def __init__(self, base, agent, prefix, program, files):
+        self.base = Path(tempfile.mkdtemp(prefix=f"{agent.name}-", dir=base))
+        self.home, self.temporary, self.project, self.bin = (self.base / name for name in ("home", "tmp", "project", "bin"))
+        for folder in (self.home, self.temporary, self.project, self.bin):
+            folder.mkdir()
+        self.agent = agent
+        (self.bin / agent.name).symlink_to(agent.binary(prefix))
+        (self.bin / "dbx-agents").symlink_to(program)
+        (self.bin / "node").symlink_to(shutil.which("node"))
+        for name, data in files.items():
+            path = self.home / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+            path.chmod(0o644)
+
+    def close(self):
+        shutil.rmtree(self.base, ignore_errors=True)
+
+    def environment(self, **more):
+        return {"HOME": str(self.home), "PATH": f"{self.bin}:/usr/bin:/bin", "TMPDIR": str(self.temporary), "LANG": "C.UTF-8",
+                "TERM": "dumb", "NO_PROXY": "127.0.0.1,localhost", **more}
+
+    def dbx_agents(self, *words, code=0, **more):
+        result = run([self.bin / "dbx-agents", *words], self.environment(**more), self.project, COMMAND_SECONDS)
+        want(result.code == code, f"dbx-agents {' '.join(words)} ended with {result.code}, not {code}\n{clip(result.out + result.err)}")
+        return result
+
+    def snapshot(self):
+        """path -> (mode, bytes) of every file of the HOME; not dbx-agents' own state."""
+        seen = {}
+        for folder, folders, names in os.walk(self.home):
+            inside = os.path.relpath(folder, self.home)
+            if inside == ".local/state":
+                folders[:] = [name for name in folders if name != "dbx-agents"]
+            for name in names:
+                path = Path(folder) / name
+                if path.is_file() and not path.is_symlink():
+                    seen[os.path.normpath(os.path.join(inside, name))] = (stat.S_IMODE(path.stat().st_mode), path.read_bytes())
+        return seen
+
+
+def check_reverted(agent, before, written, used, after):
+    """Bytes and mode where nobody wrote after setup; key by key where the agent did."""
+    touched = {name for name in before.keys() | written.keys() if before.get(name) != written.get(name)}
+    want(touched and touched <= agent.ours, f"setup wrote {sorted(touched)}")
+    by_key = []
+    for name in sorted(touched):
+        if used.get(name) == written.get(name):
+            want(after.get(name) == before.get(name),
+                 f"{name} is not as before:\n--- before\n{before.get(name)}\n--- after revert\n{after.get(name)}")
+            continue
+        by_key.append(name)
+        want(name in agent.parse, f"{agent.title} rewrote {name}, which has no keys to compare")
+        flat = [readers.flatten(agent.parse[name](state[name][1])) if name in state else {} for state in (before, written, used, after)]
+        for key in set().union(*flat):
+            old, ours, theirs, now = (values.get(key, MISSING) for values in flat)
+            wanted = old if theirs == ours else theirs
+            want(now == wanted, f"{name}: {'.'.join(key)} is not as before ({agent.title} had rewritten the file)")
+    others = [name for name in before if name not in touched and after.get(name) != used.get(name)]
+    want(not others, f"revert changed {others}")
+    return by_key
+
+
+def play(agent, scenario, prefix, options, workspace, number, tools):
+    """One row; gives the words of its outcome and the seconds of the turn."""
+    url = f"http://127.0.0.1:{workspace.port}"
+    # A token of its own for each way, so that the record shows which one the agent took.
+    token = f"dapi{scenario.form}{number:04}".ljust(36, "e")
+    workspace.control("POST", "tokens", {"value": token, "owner": "ada@example.com"})
+    files = dict(scenario.files)
+    if scenario.form == "helper":
+        files[".databrickscfg"] = f"[DEFAULT]\nhost = {url}\ntoken = {token}\n".encode()
+    scene = Scene(options.scenes, agent, prefix, options.program, files)
+    try:
+        before = scene.snapshot()
+        given = {"DATABRICKS_TOKEN": token} if scenario.form == "pat" else {}
+        setup = ["setup", agent.name, "--workspace", url, "--auth", scenario.form]
+        scene.dbx_agents(*setup, "--yes", **given)
+        written = scene.snapshot()
+        scene.dbx_agents(*setup, "--check", **given)
+        if scenario.form == "helper":
+            printed = scene.dbx_agents("auth", "token", "--workspace", url).out
+            want(printed == token + "\n", f"auth token printed {printed!r}")
+
+        text = f"The stand-in answers number {number}."
+        workspace.control("POST", "settings", {"text": text})
+        workspace.control("DELETE", "faults")
+        fault = agent.script(scenario, tools)
+        if fault:
+            workspace.control("POST", "faults", fault)
+        workspace.control("DELETE", "requests")
+        exported = {agent.token_variable: token} if scenario.form == "env" else {}
+        program = scene.bin / agent.name
+        start = time.monotonic()
+        turn = run(agent.command(program, scene, scenario), scene.environment(**agent.environment(), **exported), scene.project,
+                   TURN_SECONDS)
+        seconds = time.monotonic() - start
+        turn.entries = workspace.requests()
+        last = scene.temporary / "last.txt"
+        turn.last = last.read_text() if last.exists() else ""
+        used = scene.snapshot()
+        try:
+            want(turn.code == 0, f"{agent.title} ended with {turn.code}")
+            answer = agent.answer(turn)
+            want(answer == text, f"{agent.title} printed {answer!r}, not {text!r}")
+            tools += [name for name in agent.check(turn.entries, token, scenario) if name not in tools]
+        except (Unexpected, ValueError, KeyError) as wrong:
+            raise Unexpected(f"{wrong!r}\n--- the workspace saw\n" + "\n".join(map(shape, turn.entries)) +
+                             f"\n--- stdout\n{clip(turn.out)}\n--- stderr\n{clip(turn.err)}") from wrong
+
+        scene.dbx_agents("revert", agent.name, "--yes")
+        by_key = check_reverted(agent, before, written, used, scene.snapshot())
+    except Unexpected:
+        if options.keep:
+            say(f"kept: {scene.base}")
+        raise
+    finally:
+        if not options.keep:
+            scene.close()
+    return "ok" if not by_key else f"ok ({', '.join(by_key)} compared by key: rewritten by the agent)", seconds
+
+
+# ---------------------------------------------------------------- the table
+
+
+def table(rows):
+    lines = ["| agent | version | auth | outcome | turn |", "|---|---|---|---|---|"]
+    return "\n".join(lines + [f"| {a} | {v} | {f} | {o} | {s} |" for a, v, f, o, s in rows]) + "\n"
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="scripts/e2e.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--program", type=Path, required=True, help="dbx-agents")
+    parser.add_argument("--stand-in", type=Path, required=True, help="dbx-agents-workspace")
+    parser.add_argument("--build", type=Path, default=ROOT / "build/e2e", help="holds agents/ and table.md (default: build/e2e)")
+    parser.add_argument("--agent", action="append", choices=[agent.name for agent in AGENTS], help="only this one (repeatable)")
+    parser.add_argument("--version", action="append", help="only these versions of it: latest, or a number of the list")
+    parser.add_argument("--quick", action="store_true", help="the newest version of each, one auth form")
+    parser.add_argument("--update", action="store_true", help="ask npm for the newest versions again")
+    parser.add_argument("--skip-if-offline", action="store_true", help="exit 77 when npm or the network is missing")
+    parser.add_argument("--open-network", action="store_true", help="do not cut off the network during the turns")
+    parser.add_argument("--keep", action="store_true", help="keep the throw-away homes")
+    return parser.parse_args()
+
+
+def rows_to_play(options):
+    for agent in AGENTS:
+        if options.agent and agent.name not in options.agent:
+            continue
+        for position, version in enumerate(agent.versions):
+            if (options.version and version not in options.version) or (options.quick and position > 0):
+                continue
+            scenarios = [s for s in agent.scenarios() if (s.quick or not options.quick) and (position == 0 or not s.new_only)]
+            yield agent, version, scenarios
+
+
+def main():
+    options = arguments()
+    options.program, options.stand_in, options.build = (p.resolve() for p in (options.program, options.stand_in, options.build))
+    options.agents = options.build / "agents"
+    options.agents.mkdir(parents=True, exist_ok=True)
+    plan = list(rows_to_play(options))
+    want(plan, "nothing to do: --agent and --version leave nothing")
+    try:
+        prefixes = {(agent, version): install(agent, version, options) for agent, version, _ in plan}
+    except Offline as reason:
+        say(f"{'skipped' if options.skip_if_offline else 'error'}: {reason}")
+        return 77 if options.skip_if_offline else 1
+
+    if not options.open_network and not leave_the_network():
+        say("this system gives no network of its own: what agents send to other hosts is not cut off")
+    os.environ["DBX_AGENTS_WORKSPACE"] = str(options.stand_in)
+    sys.path.insert(0, str(HERE.parent / "workspace"))
+    import standin
+
+    rows, failed = [], 0
+    with tempfile.TemporaryDirectory(prefix="dbx-e2e-", ignore_cleanup_errors=True) as base:
+        options.scenes = Path(tempfile.mkdtemp(prefix="dbx-e2e-kept-")) if options.keep else Path(base)
+        workspace = standin.Workspace(os.path.join(base, "workspace"))
+        try:
+            for agent, version, scenarios in plan:
+                prefix, tools = prefixes[agent, version], []
+                number = installed_version(agent, prefix)
+                for scenario in scenarios:
+                    name = f"{agent.title} {number}, {scenario.title}"
+                    try:
+                        outcome, seconds = play(agent, scenario, prefix, options, workspace, len(rows) + 1, tools)
+                    except Unexpected as wrong:
+                        failed += 1
+                        outcome, seconds = "FAILED", None
+                        print(f"FAILED {name}: {wrong}\n", file=sys.stderr, flush=True)
+                    rows.append((agent.title, number, scenario.title, outcome, "" if seconds is None else f"{seconds:.1f} s"))
+                    say(f"{name}: {outcome}")
+        finally:
+            workspace.stop()
+    text = table(rows)
+    (options.build / "table.md").write_text(text)
+    print(text, end="")
+    say(f"{len(rows) - failed} of {len(rows)} turns are good; the table is {options.build / 'table.md'}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except Unexpected as reason:
+        sys.exit(f"error: {reason}")
