@@ -174,6 +174,25 @@ TEST_CASE("mask: given secrets are hidden wherever and however they stand") {
     CHECK(json("{\"a\": 1}", {""}) == "{\"a\": 1}");
 }
 
+TEST_CASE("mask: TOML values under secret names, in every kind of string") {
+    const auto toml = [](std::string_view text, std::vector<std::string> secrets = {}) {
+        return mask(Format::toml, text, std::move(secrets));
+    };
+    CHECK(toml("[model_providers.databricks]\nenv_key = \"DATABRICKS_TOKEN\" # the name\nname = \"x\"\n") ==
+          "[model_providers.databricks]\nenv_key = \"****\" # the name\nname = \"x\"\n");
+    CHECK(toml("http_headers = { \"x-api-key\" = 'abc', Authorization = \"Bearer y\", a = \"b\" }\r\n") ==
+          "http_headers = { \"x-api-key\" = '****', Authorization = \"Bearer ****\", a = \"b\" }\r\n");
+    CHECK(toml("cert_key = \"\"\"\nl1\nl2\"\"\"\nb = 1\n") == "cert_key = \"\"\"\n****\n\"\"\"\nb = 1\n");
+    CHECK(toml("[tokens]\na = \"x\"\nn = 12\non = true\n") ==
+          "[tokens]\na = \"****\"\nn = ****\non = true\n");
+    CHECK(toml("args = [\"--api-key\", \"abc\", # c\n  \"--x\"]\n") ==
+          "args = [\"--api-key\", \"****\", # c\n  \"--x\"]\n");
+    CHECK(toml("#api_key = \"abc\"\na = \"caf\\u00e9 s3c\\\"r\"\n", {"s3c\"r"}) ==
+          "#api_key = \"****\"\na = \"caf\\u00e9 ****\"\n");
+    CHECK(toml("a = \"\"\"\nx s3cret \\\n   more\"\"\"\n", {"s3cret more"}) ==
+          "a = \"\"\"\nx ****\n\"\"\"\n");
+}
+
 TEST_CASE("mask: dotenv values keep quotes, comments and lines") {
     CHECK(dotenv("export API_KEY = 'x y' # c\r\nM=m\r\n") == "export API_KEY = '****' # c\r\nM=m\r\n");
     CHECK(dotenv("MY_KEY=\"-----\r\nabc\r\n-----\" # c\r\nM=m") == "MY_KEY=\"****\r\n\r\n\" # c\r\nM=m");

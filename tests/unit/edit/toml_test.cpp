@@ -178,8 +178,8 @@ TEST_SUITE("toml: refusing") {
     }
 
     TEST_CASE("what only toml++ sees is refused as well") {
-        CHECK(parse_error("a = 1\na = 2\n").rfind("line 2, column ", 0) == 0);
-        CHECK(parse_error("[a]\n[a]\n").rfind("line 2, column 1: ", 0) == 0);
+        CHECK(parse_error("a = 1\na = 2\n").find("`a` is defined a second time") != std::string::npos);
+        CHECK(parse_error("[a]\n[a]\n") == "line 2, column 1: `a` is defined a second time");
         CHECK(parse_error("a = 01\n").rfind("line 1, column ", 0) == 0);
         CHECK(parse_error("a = maybe\n").rfind("line 1, column ", 0) == 0);
         CHECK(parse_error("exporter = 'x'\n[exporter.y]\n").rfind("line 2, column ", 0) == 0);
@@ -330,6 +330,19 @@ TEST_SUITE("toml: setting what is there") {
         CHECK(edited("[otel]\nexporter.x = 1\n", edits) ==
               "[otel]\n\n[otel.exporter.otlp-http]\nendpoint = \"e\"\n\n[otel.exporter.otlp-http.headers]\nA "
               "= \"b\"\n");
+    }
+
+    TEST_CASE("a table that is set as a whole keeps what is the same, in its place") {
+        const Value exporter =
+            Value::parse(R"({"otlp-http":{"endpoint":"new","protocol":"binary","headers":{"A":"b"}}})");
+        CHECK(edited("[otel.exporter.otlp-http]\n# where to\nendpoint = 'old' # c\nextra = "
+                     "1\n\n[otel.exporter.x]\n\n"
+                     "[otel.exporter.otlp-http.headers]\nA = \"b\"\nB = 'c'\n\n[z]\n",
+                     {set({"otel", "exporter"}, exporter)}) ==
+              "[otel.exporter.otlp-http]\n# where to\nendpoint = 'new' # c\nprotocol = 'binary'\n\n"
+              "[otel.exporter.otlp-http.headers]\nA = \"b\"\n\n[z]\n");
+        CHECK(edited("a.b = 1\na.c.d = 2\nz = 1\n", {set({"a"}, {{"b", 3}, {"e", {{"f", 4}}}})}) ==
+              "a.b = 3\na.e.f = 4\nz = 1\n");
     }
 
     TEST_CASE("a removal makes room for what is set below it") {
