@@ -22,6 +22,20 @@ struct TomlTree::Impl {
 
 namespace {
 
+// From "TYPE 'NAME'", "TYPE 'NAME' as OTHER" or "TYPE as dotted key-value pair".
+std::string in_conflict(const std::string& text) {
+    const auto open = text.find(" '");
+    const auto close = text.rfind('\'');
+    if (open == std::string::npos || close <= open + 1)
+        return "a part of this dotted key is defined otherwise before";
+    const auto name = "`" + text.substr(open + 2, close - open - 2) + "`";
+    const auto other = text.find(" as ", close);
+    if (other == std::string::npos) return name + " is defined a second time";
+    const bool array = text.find("array", other) != std::string::npos;
+    return name + " can not be " + (array ? "an array of tables" : "a table") +
+           ": a line before says otherwise";
+}
+
 // toml++'s sentences in the words of the rest of this program.
 std::string in_plain_words(std::string_view description) {
     std::string text(description);
@@ -34,6 +48,11 @@ std::string in_plain_words(std::string_view description) {
         const auto found = text.find(from);
         if (found != std::string::npos) text.replace(found, from.size(), to);
     };
+    if (text.rfind("cannot redefine existing ", 0) == 0) return in_conflict(text.substr(25));
+    replace("' into existing inline table", "' can not be added to an inline table");
+    replace("cannot insert ", "");
+    replace(" are explicitly prohibited", " are not allowed");
+    replace(" are prohibited", " are not allowed");
     if (text.find("encountered end-of-file") != std::string::npos)
         return "the file ends in the middle of a value or key";
     if (text.find("exceeded maximum nested value depth") != std::string::npos)
@@ -45,7 +64,6 @@ std::string in_plain_words(std::string_view description) {
     replace("saw end-of-file", "found the end of the file");
     replace("saw EOF", "found the end of the file");
     replace("saw ", "found ");
-    replace("cannot redefine existing ", "there is already the ");
     replace("expected a comment or whitespace", "expected the end of the line or a comment");
     replace("expected keys, tables, whitespace or comments", "expected a key, a [table] or a comment");
     replace("expected value,", "expected a value,");

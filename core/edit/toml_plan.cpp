@@ -167,10 +167,47 @@ void TomlPlan::clear(const TomlWish& wish) {
     const auto spot = locate(wish.path);
     if (spot.kind == Spot::Kind::node) {
         if (source_.model[spot.node].kind == TomlNode::Kind::value && wish.base != Base::absent) return;
-        remove_node(spot.node);
+        if (wish.base == Base::content && keeps_any(spot.node, wish))
+            clear_around(spot.node, wish);
+        else
+            remove_node(spot.node);
     } else if (spot.kind == Spot::Kind::inside && wish.base == Base::absent) {
         inline_of(source_.model[spot.node].pair).remove(rest_of(wish.path, spot.used));
         changed_ = true;
+    }
+}
+
+// Whether a value in `table` is one that `wish` (of base content) names too.
+bool TomlPlan::keeps_any(TomlNodeId table, const TomlWish& wish) const {
+    if (source_.model[table].kind != TomlNode::Kind::table) return false;
+    return std::any_of(wish.inside.begin(), wish.inside.end(), [&](const TomlWish& leaf) {
+        const auto spot = locate(leaf.path);
+        return spot.kind == Spot::Kind::node && source_.model[spot.node].kind == TomlNode::Kind::value;
+    });
+}
+
+// Takes away what `wish` does not name; the rest stays where it is, with its comments.
+void TomlPlan::clear_around(TomlNodeId table, const TomlWish& wish) {
+    std::vector<TomlNodeId> todo{table};
+    while (!todo.empty()) {
+        const auto at = todo.back();
+        todo.pop_back();
+        for (auto id = source_.model[at].first_child; id != toml_none; id = source_.model[id].next) {
+            const auto& node = source_.model[id];
+            const auto path = source_.model.path(id);
+            bool named = false;
+            bool leads_on = false;
+            for (const auto& leaf : wish.inside) {
+                if (leaf.path == path)
+                    named = node.kind == TomlNode::Kind::value || is_done(leaf);
+                else if (is_prefix(path, leaf.path))
+                    leads_on = node.kind == TomlNode::Kind::table;
+            }
+            if (leads_on)
+                todo.push_back(id);
+            else if (!named)
+                remove_node(id);
+        }
     }
 }
 
@@ -195,6 +232,14 @@ Result<void> TomlPlan::fulfil(const TomlWish& wish, std::vector<TomlExpectation>
     case Base::content:
         expectations.push_back({Kind::content, wish.path});
         for (const auto& leaf : wish.inside) expect_leaf(leaf);
+        if (const auto spot = locate(wish.path);
+            spot.kind == Spot::Kind::node && source_.model[spot.node].kind == TomlNode::Kind::table) {
+            for (const auto& leaf : wish.inside) {
+                if (is_done(leaf)) continue;
+                if (auto done = set(leaf); !done) return done;
+            }
+            return {};
+        }
         return set(wish);
     case Base::value:
     case Base::raw:

@@ -68,6 +68,8 @@ class TomlPlan {
 
     bool is_done(const TomlWish& wish) const;
     void clear(const TomlWish& wish);
+    bool keeps_any(TomlNodeId table, const TomlWish& wish) const;
+    void clear_around(TomlNodeId table, const TomlWish& wish);
     Result<void> fulfil(const TomlWish& wish, std::vector<TomlExpectation>& expectations);
     Result<void> set(const TomlWish& wish);
     Result<void> edit_elements(const TomlWish& wish, TomlExpectation& expectation);

@@ -100,6 +100,7 @@ class Scanner {
     std::string what_is_here() const {
         if (end()) return "the end of the file";
         const auto byte = static_cast<unsigned char>(peek());
+        if (byte == '\r' && peek(1) != '\n') return "a carriage return without a line feed";
         if (byte == '\n' || byte == '\r') return "the end of the line";
         if (byte < 0x20 || byte == 0x7F) return "a control character";
         std::size_t length = 1;
