@@ -38,6 +38,7 @@ class Scenario:
     title: str
     files: dict  # path below HOME -> bytes
     turn: str = "plain"  # or "side": a turn that makes the agent call other models as well
+    rewrite: bool = False  # afterwards the agent writes its file anew, by a command of its own
     new_only: bool = False
     quick: bool = False
 
@@ -117,6 +118,7 @@ class Codex:
             Scenario("env", "env", self.seeds("codex/11-multiline-strings.toml", "codex-env/01-other-keys.env")),
             Scenario("helper", "helper, over the documents' `profile`", self.seeds("codex/19-old-databricks-document.toml")),
             Scenario("pat", "pat, over a `profile` of the user", self.seeds("codex/20-profile-between-keys.toml")),
+            Scenario("pat", "pat; then Codex rewrites its CRLF file", self.seeds("codex/13-crlf.toml"), rewrite=True),
         ]
 
     def binary(self, prefix):
@@ -125,6 +127,9 @@ class Codex:
     def command(self, program, scene, scenario):
         return [program, "exec", "--skip-git-repo-check", "--color", "never", "--sandbox", "read-only",
                 "--output-last-message", scene.temporary / "last.txt", "say hi"]
+
+    def rewrite(self, program):
+        return [program, "mcp", "add", "e2e", "--", "true"]
 
     def environment(self):
         return dict(DIRECT)
@@ -161,7 +166,8 @@ class Claude:
             Scenario("helper", "helper, over an old token, helper and no_proxy", self.seeds("claude/16-old-token-and-helper.json"), quick=True),
             Scenario("pat", "pat, over the documents' old form", self.seeds("claude/02-portal-crlf.json")),
             Scenario("env", "env, over another gateway", self.seeds("claude/03-other-gateway-tabs.json")),
-            Scenario("helper", "helper, model alias and sub-agents", self.seeds("claude/01-dotfiles.json"), turn="side"),
+            Scenario("helper", "helper, model alias and sub-agents; then Claude Code rewrites its file",
+                     self.seeds("claude/01-dotfiles.json"), turn="side", rewrite=True),
         ]
 
     def binary(self, prefix):
@@ -172,6 +178,9 @@ class Claude:
     def command(self, program, scene, scenario):
         model = ["--model", "sonnet"] if scenario.turn == "side" else []
         return [program, "-p", "say hi", *model, "--output-format", "json", "--no-session-persistence", "--strict-mcp-config"]
+
+    def rewrite(self, program):
+        return [program, "plugin", "enable", "linter@team"]
 
     def environment(self):
         # A company's proxy that is not there: what setup wrote to NO_PROXY must keep Claude Code away from it.
@@ -250,6 +259,8 @@ class Gemini:
             Scenario("pat", "pat, over a personal key", self.seeds("gemini-env/01-personal.env", "gemini-settings/01-legacy-flat.json")),
             Scenario("pat", "pat, with a web search", self.seeds("gemini-env/12-the-document.env", "gemini-settings/05-minified.json"),
                      turn="side", new_only=True),
+            Scenario("env", "env; then Gemini CLI rewrites its file",
+                     self.seeds("gemini-env/09-empty.env", "gemini-settings/02-comments.json"), rewrite=True),
         ]
 
     def binary(self, prefix):
@@ -257,6 +268,9 @@ class Gemini:
 
     def command(self, program, scene, scenario):
         return [program, "-p", "say hi", "--output-format", "json"]
+
+    def rewrite(self, program):
+        return [program, "mcp", "add", "--scope", "user", "e2e", "true"]
 
     def environment(self):
         return {"GEMINI_CLI_TRUST_WORKSPACE": "true", **DIRECT}
