@@ -100,7 +100,7 @@ def edits(fmt, original, current):
                 offer("deletes another key", line, [])
                 if len(found) > count:
                     done.add("gone")
-    if fmt in ("json", "jsonc") and parses(fmt, original) and readers.commented_json(original):
+    if fmt in ("json", "jsonc") and parses(fmt, original) and readers.commented_json(original) and b'"byHand"' not in original:
         def first_member(data):
             place = readers.first_brace(data)
             return data[:place] + b' "byHand": null,' + data[place:]
@@ -122,7 +122,7 @@ def edits(fmt, original, current):
                 return data + end + tail
             return data + tail + end
 
-        if original.removeprefix(bom).strip():
+        if original.removeprefix(bom).strip() and b"table_by_hand" not in original:
             found.append(("appends at the end", at_the_end))
     return found
 

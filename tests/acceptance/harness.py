@@ -86,6 +86,8 @@ class Home:
             "TMPDIR": str(self.base / "tmp"),
             "LANG": "C.UTF-8",
             "TERM": "dumb",
+            # Nothing may leave this machine: what does ask a workspace (auth status) meets a proxy that cannot exist.
+            "HTTPS_PROXY": "http://dbx-agents.invalid:9",
         }
 
     def close(self):

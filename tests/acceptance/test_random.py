@@ -126,11 +126,68 @@ class Random(unittest.TestCase):
             if [x for x in a if not mine(x[0])] != [x for x in b if not mine(x[0])] or ca != cb:
                 faults.add(seed, f"{want.rel}: order, spelling or comments of others\n{byte_diff(old, new)}")
         if want.fmt == "toml" and old is not None:
-            lost = [line for line in old.split(b"\n") if line.strip().startswith(b"#") and line.rstrip(b"\r") not in [x.rstrip(b"\r") for x in new.split(b"\n")]]
+            bare = lambda data: [line.rstrip(b"\r") for line in data.removeprefix(b"\xef\xbb\xbf").split(b"\n")]
+            lost = [line for line in bare(old) if line.strip().startswith(b"#") and line not in bare(new)]
             if lost:
                 faults.add(seed, f"{want.rel}: comments lost: {lost}\n{byte_diff(old, new)}")
         if old and old.removeprefix(b"\xef\xbb\xbf").strip() and new.endswith(b"\n") != old.endswith(b"\n"):
             faults.add(seed, f"{want.rel}: final newline\n{byte_diff(old, new)}")
+
+
+class Sequences(unittest.TestCase):
+    """Any order of setups (forms, models, gateways), edits of the user and reverts: at the end revert gives the user's own file."""
+
+    def steps(self, home, seed):
+        rng, made = documents(seed)
+        for rel, data in made.items():
+            home.put(rel, data)
+        expected = dict(made)  # what the user's files would be without us
+        done = []
+        for _ in range(rng.randint(3, 8)):
+            agent = rng.choice(["codex", "claude", "gemini"])
+            kind = rng.random()
+            if kind < 0.5:
+                form = rng.choice(["pat", "env"] if agent == "gemini" else ["pat", "env", "helper"])
+                where = rng.choice([["--workspace", WORKSPACE], ["--workspace", "https://other.example.net"], ["--gateway", "http://127.0.0.1:8790"]])
+                more = rng.choice([[], ["--model", "system.ai.some-model"], ["--claude-betas", "on"] if agent == "claude" else []])
+                args = ["setup", agent, *where, "--auth", form, "--yes", *more]
+                result = home.run(*args, env={"DATABRICKS_TOKEN": PAT} if form == "pat" else {})
+            elif kind < 0.8:
+                rel = rng.choice(list(made))
+                possible = edits(FMTS[rel], expected[rel], home.read(rel))
+                if not possible:
+                    continue
+                what, edit = rng.choice(possible)
+                home.put(rel, edit(home.read(rel)), mode=home.mode(rel))
+                expected[rel] = edit(expected[rel])
+                done.append(f"somebody {what} in {rel}")
+                continue
+            else:
+                args = rng.choice([["revert", agent], ["revert", "--all"]])
+                result = home.run(*args)
+            done.append(" ".join(args))
+            self.assertEqual(result.code, 0, f"{done}\n{result}")
+        result = home.run("revert", "--all")
+        self.assertEqual(result.code, 0, f"{done}\n{result}")
+        for rel, want in expected.items():
+            got = home.read(rel) if home.path(rel).exists() else b"(no file)"
+            self.assertEqual(home.mode(rel), 0o644, f"{rel}: mode {home.mode(rel):o}\n" + "\n".join(done))
+            if got != want:
+                raise AssertionError(f"{rel} after\n  " + "\n  ".join(done) + f"\n{byte_diff(want, got, 'expected', 'after revert --all')}\noriginal: {made[rel]!r}")
+        self.assertEqual({p for p, e in home.snapshot().items() if e[0] == "file"}, set(made), "\n".join(done))
+
+    def test_any_order_of_commands_and_edits(self):
+        faults = []
+        for seed in range(SEED, SEED + max(ROUNDS // 2, 1)):
+            with Home() as home:
+                try:
+                    self.steps(home, seed)
+                except AssertionError as fault:
+                    faults.append(f"seed {seed}: {fault}")
+            if len(faults) >= 8:
+                break
+        if faults:
+            self.fail(f"{len(faults)} faults:\n\n" + "\n\n".join(faults))
 
 
 PARTS = 4

@@ -179,6 +179,17 @@ class Taken(Base):
 
 
 class Other(Base):
+    def test_force_takes_what_a_first_revert_left(self):
+        """The first revert says that --force takes the key back: then it must."""
+        original = b'model = "gpt-5.5"\n'
+        self.h.put(".codex/config.toml", original)
+        self.ok(self.h.run(*setup_args("codex", "env", "--yes")))
+        self.h.put(".codex/config.toml", self.h.read(".codex/config.toml").replace(b"databricks-gpt-5-2", b"gpt-6-sol"))
+        self.says(self.ok(self.h.run("revert", "codex")), "model", "--force")
+        self.assertEqual(readers.toml(self.h.read(".codex/config.toml")), {"model": "gpt-6-sol"})
+        self.ok(self.h.run("revert", "codex", "--force"))
+        self.same_bytes(self.h.read(".codex/config.toml"), original, "revert --force after revert")
+
     def test_revert_without_setup_says_so(self):
         self.h.put(".codex/config.toml", "[tui]\n")
         before = self.h.snapshot()

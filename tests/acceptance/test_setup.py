@@ -358,6 +358,7 @@ class Fresh(Test):
         self.h.put(".claude/settings.json", "{}\n", mode=0o644)
         result = self.ok(self.h.run(*setup_args("claude", "pat", "--yes"), env={"DATABRICKS_TOKEN": PAT}))
         self.says(result, "600")
+        self.assertNotIn("****", result.err, f"our own sentence is masked\n{result}")
 
     def test_auto_takes_the_helper_and_says_why(self):
         for agent in ("codex", "claude"):

@@ -228,7 +228,7 @@ class Places(Test):
 
     def test_a_directory_in_the_files_place(self):
         self.h.path(REL).mkdir(parents=True)
-        self.refused("directory")
+        self.refused(("directory", "folder"))
 
     def test_a_fifo_in_the_files_place(self):
         self.h.path(".claude").mkdir()
