@@ -10,6 +10,8 @@ namespace {
 
 using nlohmann::ordered_json;
 
+constexpr std::chrono::seconds patience{5}; // for the workspace's answer: the rest is known without it
+
 class AuthStatus : public Command {
   public:
     void declare(CLI::App& app) override {
@@ -36,7 +38,7 @@ class AuthStatus : public Command {
         if (token && !offline_ && (*target)->workspace) {
             const auto workspace = session.workspace();
             if (!workspace) return fail(workspace.error());
-            auto answer = databricks::who_am_i(**workspace);
+            auto answer = databricks::who_am_i(**workspace, patience);
             if (answer) {
                 me = std::move(*answer);
             } else {

@@ -225,7 +225,7 @@ class FilePlanner {
         if (entry_ && entry_->existed && change_.mode_before == entry_->after_mode) original_mode_ = entry_->before_mode;
         change_.mode_after = secret ? original_mode_ & ~mode_t{077} : original_mode_;
         if (secret && change_.mode_before != change_.mode_after)
-            change_.remarks.push_back("receives a token: readable by you only from now on");
+            change_.remarks.push_back("it receives a token, so from now on only you can read it");
     }
 
     Result<void> plan_text(const std::string& text) {

@@ -391,6 +391,8 @@ Result<std::vector<FileChange>> plan_revert(const std::vector<std::string>& agen
         if (!entry.existed && is_empty_text(change.format, *change.after)) change.after.reset();
         if (change.format == FileFormat::text) {
             if (force == Force::no) {
+                change.forget = false;
+                change.entry = entry;
                 change.remarks.push_back("somebody changed the file since; it was left as it is (--force takes it back)");
             } else if (!entry.existed) {
                 change.after.reset();
@@ -417,6 +419,16 @@ Result<std::vector<FileChange>> plan_revert(const std::vector<std::string>& agen
                 if (key.existed) shown_key.shown = edit::mask_value(key.path.back(), text_of(key.before_value));
             }
             change.keys.push_back(std::move(shown_key));
+        }
+        if (!left.empty()) { // still to be had with --force
+            auto rest = entry;
+            std::erase_if(rest.keys, [&](const state::WrittenKey& key) {
+                return std::none_of(left.begin(), left.end(), [&](const state::WrittenKey* other) { return other->path == key.path; });
+            });
+            rest.after_hash.clear();
+            rest.pieces.clear();
+            change.entry = std::move(rest);
+            change.forget = false;
         }
         changes.push_back(std::move(change));
     }

@@ -122,8 +122,10 @@ ApiResult<void> for_each_page(Workspace& workspace, ApiCall call,
     return tl::unexpected(not_understood(last, call.what, "its pages have no end"));
 }
 
-ApiResult<Me> who_am_i(Workspace& workspace) {
+ApiResult<Me> who_am_i(Workspace& workspace, std::chrono::milliseconds limit) {
     ApiCall call;
+    call.timeout = limit;
+    call.total = limit / 2;
     call.what = "cannot ask the workspace for whom the credential speaks";
     call.path = "/api/2.0/preview/scim/v2/Me";
     const auto response = workspace.call(call);

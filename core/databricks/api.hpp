@@ -57,6 +57,7 @@ struct Me {
 };
 
 // A token restricted to some scopes may be refused here (missing_scope, no_permission) and work for models.
-ApiResult<Me> who_am_i(Workspace& workspace);
+// Takes no longer than about `limit`.
+ApiResult<Me> who_am_i(Workspace& workspace, std::chrono::milliseconds limit = std::chrono::minutes{1});
 
 } // namespace dbx::databricks

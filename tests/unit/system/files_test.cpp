@@ -83,7 +83,7 @@ TEST_CASE("read gives the whole file and refuses what is none") {
     REQUIRE(::mkfifo((box / "pipe").c_str(), 0600) == 0);
     std::filesystem::create_symlink("file", box / "link");
     CHECK(*files.read(box / "link", 6) == bytes);
-    CHECK(has(why(files.read(box / "file", 5)), "larger than 5 bytes"));
+    CHECK(has(why(files.read(box / "file", 5)), "larger than the limit of 5 bytes"));
     CHECK(has(why(files.read(box / "folder", 100)), "it is a folder, not a file"));
     CHECK(has(why(files.read(box / "pipe", 100)), "it is a named pipe, not a file"));
     CHECK(has(why(files.read("/dev/zero", 100)), "it is a device, not a file"));
@@ -93,7 +93,7 @@ TEST_CASE("read gives the whole file and refuses what is none") {
 }
 
 TEST_CASE("read keeps its limit for files that say they are empty") {
-    CHECK(has(why(files.read("/proc/self/mountinfo", 3)), "larger than 3 bytes"));
+    CHECK(has(why(files.read("/proc/self/mountinfo", 3)), "larger than the limit of 3 bytes"));
 }
 
 TEST_CASE("a file without read right says so with its mode") {
