@@ -257,7 +257,7 @@ class Gemini:
                      self.seeds("gemini-env/02-company.env", "gemini-settings/02-comments.json"), quick=True, new_only=True),
             Scenario("env", "env", self.seeds("gemini-env/03-mcp-crlf.env", "gemini-settings/07-crlf-deep.json")),
             Scenario("pat", "pat, over a personal key", self.seeds("gemini-env/01-personal.env", "gemini-settings/01-legacy-flat.json")),
-            Scenario("pat", "pat, with a web search", self.seeds("gemini-env/12-the-document.env", "gemini-settings/05-minified.json"),
+            Scenario("pat", "pat, web search and sub-agent", self.seeds("gemini-env/12-the-document.env", "gemini-settings/05-minified.json"),
                      turn="side", new_only=True),
             Scenario("env", "env; then Gemini CLI rewrites its file",
                      self.seeds("gemini-env/09-empty.env", "gemini-settings/02-comments.json"), rewrite=True),
@@ -276,14 +276,21 @@ class Gemini:
         return {"GEMINI_CLI_TRUST_WORKSPACE": "true", **DIRECT}
 
     def script(self, scenario, tools):
-        """The first answer of a "side" turn: a tool that asks a model of its own."""
+        """A "side" turn's first answers: a tool that asks a model of its own, and a sub-agent, which then ends its task."""
         if scenario.turn != "side":
             return None
-        call = {"name": "google_web_search", "args": {"query": "databricks"}}
-        event = {"candidates": [{"content": {"role": "model", "parts": [{"functionCall": call}]}, "finishReason": "STOP"}],
-                 "usageMetadata": {"promptTokenCount": 10, "candidatesTokenCount": 5, "totalTokenCount": 15}}
-        return {"fault": "raw", "path": "/ai-gateway/gemini/*:streamGenerateContent", "status": 200, "count": 1,
-                "headers": {"content-type": "text/event-stream"}, "body": sse(event)}
+
+        def calls(*wanted):
+            parts = [{"functionCall": {"name": name, "args": args}} for name, args in wanted]
+            event = {"candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP"}],
+                     "usageMetadata": {"promptTokenCount": 10, "candidatesTokenCount": 5, "totalTokenCount": 15}}
+            return {"fault": "raw", "path": "/ai-gateway/gemini/*:streamGenerateContent", "status": 200, "count": 1,
+                    "headers": {"content-type": "text/event-stream"}, "body": sse(event)}
+
+        report = {"SummaryOfFindings": "an empty folder", "ExplorationTrace": ["looked"], "RelevantLocations": []}
+        return [calls(("google_web_search", {"query": "databricks"}),
+                      ("invoke_agent", {"agent_name": "codebase_investigator", "prompt": "What is in this folder?"})),
+                calls(("complete_task", {"report": report}))]
 
     def answer(self, turn):
         result = json.loads(turn.out)
@@ -300,7 +307,9 @@ class Gemini:
         streamed = [entry for entry in entries if entry["path"] == root + "streamGenerateContent" and entry["query"] == "alt=sse"]
         want(streamed, "no streamed call")
         if scenario.turn == "side":
-            want([e for e in entries if e["path"] == root + "generateContent"], f"no side call: {list(map(shape, entries))}")
+            want([e for e in entries if e["path"] == root + "generateContent"], "the web search asked no model")
+            want([e for e in streamed if '"complete_task"' in e["body"] and '"invoke_agent"' not in e["body"]],
+                 "the sub-agent asked no model")
         want(set(models) == {"databricks-gemini-2-5-flash"}, f"models {models}")
         return []
 

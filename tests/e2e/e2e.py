@@ -67,12 +67,9 @@ def clip(text, limit=3000):
 
 def npm(*words, cwd):
     """npm with a cache of its own and never global. The user's npm settings are read (they may name a registry), never written."""
-    program = shutil.which("npm")
-    if not program or not shutil.which("node"):
-        raise Offline("npm or node is not installed (fix: apt-get install nodejs npm)")
     environment = {key: value for key, value in os.environ.items() if key.lower() not in ("npm_config_global", "npm_config_prefix")}
     environment["npm_config_cache"] = str(cwd.parent / "npm-cache")
-    result = run([program, *words, "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"], environment, cwd, NPM_SECONDS)
+    result = run([shutil.which("npm"), *words, "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"], environment, cwd, NPM_SECONDS)
     if result.code != 0:
         text = result.out + result.err
         if any(word in text for word in OFFLINE_WORDS):
@@ -295,6 +292,8 @@ def main():
     plan = list(rows_to_play(options))
     want(plan, "nothing to do: --agent and --version leave nothing")
     try:
+        if not shutil.which("npm") or not shutil.which("node"):
+            raise Offline("npm or node is not installed (fix: apt-get install nodejs npm)")
         prefixes = {(agent, version): install(agent, version, options) for agent, version, _ in plan}
     except Offline as reason:
         say(f"{'skipped' if options.skip_if_offline else 'error'}: {reason}")
