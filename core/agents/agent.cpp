@@ -348,7 +348,7 @@ Result<Agent> read_agent(std::string name, std::string origin, std::map<std::str
         if (!agent.file(file)) reader.complain(Reader::child(path, "file"), "there is no [[file]] named '" + file + "'");
     };
     reader.each(root, "part", [&](const Value& item, const edit::KeyPath& path) {
-        reader.known_keys(item, path, {"file", "when", "document", "remove", "merge", "why"});
+        reader.known_keys(item, path, {"file", "when", "document", "remove", "merge", "only_present", "why"});
         Part part;
         part.file = reader.text(item, path, "file", true);
         need_file(part.file, path);
@@ -358,6 +358,7 @@ Result<Agent> read_agent(std::string name, std::string origin, std::map<std::str
             reader.complain(Reader::child(path, "document"), "there is no document " + part.document + " in this folder");
         part.remove = reader.key_paths(item, path, "remove");
         part.why = reader.text(item, path, "why");
+        part.only_present = reader.flag(item, path, "only_present", false);
         if (item.contains("merge")) {
             const edit::KeyPath here = Reader::child(path, "merge");
             const Value merge = item["merge"].is_object() ? item["merge"] : Value::object();

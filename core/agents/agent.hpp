@@ -48,6 +48,7 @@ struct Part {
     std::string document; // may be empty
     std::vector<edit::KeyPath> remove;
     std::map<std::string, Join> merge; // by to_string(key path)
+    bool only_present = false;         // only keys that the file, or a variable of the shell, has already
     std::string why;                   // why keys are taken out, for the user; may be empty
 };
 

@@ -104,6 +104,7 @@ struct Wanted {
         Value value;
         bool secret = false;
         Join join = Join::replace;
+        bool only_present = false;
     };
     std::vector<Set> sets;
     struct Remove {
@@ -138,7 +139,7 @@ Result<Wanted> collect(const Agent& agent, const AgentFile& file, const Facts& f
             const auto rule = part.merge.find(edit::to_string(leaf.path));
             wanted.secret = wanted.secret || leaf.secret;
             wanted.sets.push_back({std::move(leaf.path), std::move(leaf.value), leaf.secret,
-                                   rule == part.merge.end() ? Join::replace : rule->second});
+                                   rule == part.merge.end() ? Join::replace : rule->second, part.only_present});
         }
     }
     return wanted;
@@ -270,6 +271,9 @@ class FilePlanner {
 
         const auto document = edit::Document::parse(format, base);
         if (!document) return fail(document.error());
+        std::erase_if(wanted.sets, [&](const Wanted::Set& set) {
+            return set.only_present && !(*document)->get(set.path) && !environment_.get(set.path.back());
+        });
         for (auto& set : wanted.sets) join_value(set, **document);
 
         std::vector<Edit> edits;
