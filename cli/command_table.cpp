@@ -6,8 +6,14 @@ namespace dbx::cli {
 std::unique_ptr<Command> make_setup();
 std::unique_ptr<Command> make_status();
 std::unique_ptr<Command> make_revert();
+std::unique_ptr<Command> make_doctor();
 std::unique_ptr<Command> make_auth_token();
 std::unique_ptr<Command> make_auth_status();
+std::unique_ptr<Command> make_models();
+std::unique_ptr<Command> make_tables_create();
+std::unique_ptr<Command> make_tables_check();
+std::unique_ptr<Command> make_tables_ddl();
+std::unique_ptr<Command> make_tables_grant();
 std::unique_ptr<Command> make_templates_list();
 std::unique_ptr<Command> make_templates_show();
 std::unique_ptr<Command> make_templates_export();
@@ -17,13 +23,23 @@ std::span<const CommandEntry> command_table() {
         {"setup", "Configure agents: write their files so that they use the AI Gateway", make_setup},
         {"status", "Show what is configured now, where, by whom, and what wins over it", make_status},
         {"revert", "Take back exactly what setup wrote", make_revert},
+        {"doctor", "Find what is wrong with the agents, with one fix for each finding", make_doctor},
         {"auth", "The credential: which one is used, and its token", nullptr},
         {"auth token", "Print a valid bearer token, one bare line (what helpers call)", make_auth_token},
         {"auth status", "Show which credential won, and why the others did not", make_auth_status},
+        {"models", "List the gateway's models, and which agents can use them", make_models},
+        {"tables", "The OpenTelemetry tables in Unity Catalog", nullptr},
+        {"tables create", "Create the tables that are missing, then check them all", make_tables_create},
+        {"tables check", "Compare the tables with the documented schema, column by column",
+         make_tables_check},
+        {"tables ddl", "Print the SQL that creates the tables, ready to paste", make_tables_ddl},
+        {"tables grant", "Give a principal exactly the rights that a telemetry writer needs",
+         make_tables_grant},
         {"templates", "The templates in use, and where each comes from", nullptr},
         {"templates list", "List the agents that have a template", make_templates_list},
         {"templates show", "Print an agent's template", make_templates_show},
-        {"templates export", "Copy a built-in template into your configuration, to change it", make_templates_export},
+        {"templates export", "Copy a built-in template into your configuration, to change it",
+         make_templates_export},
     };
     return table;
 }

@@ -171,6 +171,20 @@ void Output::note(std::string_view text) {
     if (!quiet()) prose("note", Style::cyan, text);
 }
 
+void Output::progress(std::string_view line) {
+    if (!shows_progress()) return;
+    // Cut to the terminal's width, or it would be a second line that \r does not reach; blanks over the rest
+    // of the old one, because not every terminal knows the code that clears a line.
+    std::string text = printable(line);
+    const auto room = static_cast<std::size_t>(std::max(console_.width() - 1, 1));
+    if (text.size() > room) text.resize(room);
+    const std::size_t before = progress_width_;
+    progress_width_ = text.size();
+    if (before == 0 && text.empty()) return;
+    console_.err("\r" + text + std::string(before > text.size() ? before - text.size() : 0, ' ') +
+                 (text.empty() ? "\r" : ""));
+}
+
 void Output::error(const Error& error, std::string_view state) {
     const std::string after = error.state.empty() ? std::string(state) : error.state;
     if (options_.json) {

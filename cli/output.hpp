@@ -14,7 +14,8 @@ namespace dbx::cli {
 
 enum class Style { plain, bold, dim, red, green, yellow, cyan };
 
-// How results and messages reach the user. Results go to stdout, all else to stderr; colour only on a terminal.
+// How results and messages reach the user. Results go to stdout, all else to stderr; colour only on a
+// terminal.
 class Output {
   public:
     enum class Verbosity { quiet, normal, verbose };
@@ -23,7 +24,9 @@ class Output {
         bool color = true;
         Verbosity verbosity = Verbosity::normal;
     };
-    Output(system::Console& console, const Options& options) : console_(console), options_(options) {}
+    Output(system::Console& console, const Options& options)
+        : console_(console)
+        , options_(options) {}
     // Paths below it are shown as ~/… in warnings and errors.
     void set_home(std::string home) { home_ = std::move(home); }
 
@@ -39,11 +42,15 @@ class Output {
 
     void warning(std::string_view text);
     void note(std::string_view text);
+    // One line on the terminal that each call replaces; an empty one takes it away. Nothing without a
+    // terminal on stderr, or with --quiet. Not together with other output.
+    void progress(std::string_view line);
+    bool shows_progress() const { return console_.err_is_terminal() && !quiet(); }
     // The four lines of an error; with --json also a document on stdout.
     void error(const Error& error, std::string_view state);
 
-    std::string styled(std::string_view text, Style style) const;      // for stdout
-    std::string styled_err(std::string_view text, Style style) const;  // for stderr
+    std::string styled(std::string_view text, Style style) const;     // for stdout
+    std::string styled_err(std::string_view text, Style style) const; // for stderr
     // A unified diff in colour.
     std::string colored_diff(std::string_view diff) const;
 
@@ -63,10 +70,11 @@ class Output {
     system::Console& console_;
     Options options_;
     std::string home_;
+    std::size_t progress_width_ = 0; // of the line that stands there
 };
 
-// Breaks text at blanks so that lines fit `width` columns; lines after the first begin with `indent` blanks. Words
-// longer than a line stay whole (they are URLs and paths, to be copied).
+// Breaks text at blanks so that lines fit `width` columns; lines after the first begin with `indent` blanks.
+// Words longer than a line stay whole (they are URLs and paths, to be copied).
 std::string wrap(std::string_view text, int width, int indent);
 
 // Columns padded to their widest cell, two blanks between; the last is not padded.

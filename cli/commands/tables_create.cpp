@@ -1,0 +1,224 @@
+#include "cli/command.hpp"
+#include "cli/tables_support.hpp"
+#include "core/base/strings.hpp"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+namespace dbx::cli {
+
+namespace {
+
+using nlohmann::ordered_json;
+using tables::NewSchema;
+using tables::StatementRun;
+using tables::TableState;
+
+class TablesCreate : public Command {
+  public:
+    void declare(CLI::App& app) override {
+        flags_.declare(app);
+        app.add_flag("--create-schema", create_schema_, "Create the schema as well, if it is not there");
+        app.add_flag("--dry-run", dry_run_, "Print the SQL that would run; run nothing");
+    }
+
+    std::string_view state_after_error() const override { return "Nothing was changed."; }
+
+    Result<int> run(Session& session) override {
+        const auto read = read_wish(session, flags_);
+        if (!read) return fail(read.error());
+        wish_ = *read;
+        if (dry_run_) return show_dry_run(session);
+        const auto workspace = session.workspace();
+        if (!workspace) return fail(workspace.error());
+        const system::InterruptGuard guard;
+        WarehouseUse warehouse(session, **workspace, flags_.warehouse);
+        start_ = session.pacer().now();
+
+        if (auto error = look(**workspace)) return fail(*error);
+        if (!to_create_.empty()) {
+            const auto choice = warehouse.get();
+            if (!choice) return fail(choice.error());
+            create(session, **workspace, *choice);
+            if (const auto* error = tables::first_error(runs_)) {
+                // When the answer was lost, the check decides: the statements do no harm when they run twice.
+                const bool lost = tables::may_have_run(*error);
+                const auto found =
+                    lost ? check_all(**workspace, wish_, warehouse, session.output()) : no_check();
+                if (!found || !found->complete()) return refuse(session, **workspace, warehouse, *error);
+                session.output().warning("an answer of the workspace was lost (" + error->error.why +
+                                         "), but the tables stand there");
+            }
+        }
+        const auto outcome = check_all(**workspace, wish_, warehouse, session.output());
+        if (!outcome) {
+            Error error = outcome.error();
+            error.state = "The tables were created; only the check that follows could not be done.";
+            if (runs_.empty()) error.state = "Nothing was changed.";
+            return end_with(session.output(), document(warehouse), std::move(error));
+        }
+        auto& out = session.output();
+        if (out.json()) {
+            auto root = document(warehouse);
+            root["check"] = document_of(*outcome);
+            out.document(root);
+        } else {
+            out.summary(text_of(out, *outcome, remarks_));
+            advise(out, *outcome, wish_);
+        }
+        return tables::exit_code_of(outcome->reports);
+    }
+
+  private:
+    static Result<CheckOutcome> no_check() { return fail(ErrorKind::failed, ""); }
+
+    std::vector<tables::Statement> all_statements() const {
+        std::vector<tables::Statement> result;
+        if (create_schema_) result.push_back(tables::create_schema(wish_.place));
+        for (const auto signal : wish_.signals) result.push_back(tables::create_table(wish_.place, signal));
+        return result;
+    }
+
+    Result<int> show_dry_run(Session& session) const {
+        auto& out = session.output();
+        if (out.json()) {
+            out.document({{"dry_run", true}, {"statements", document_of(all_statements())}});
+        } else {
+            out.result(tables::script(all_statements()));
+            out.note("nothing was run; tables that stand there already are left as they are");
+        }
+        return 0;
+    }
+
+    // Finds out which tables are not there yet: when none is missing, no warehouse is started for nothing. A
+    // table that the API does not let us see is one to create: the statement says IF NOT EXISTS.
+    std::optional<Error> look(databricks::Workspace& workspace) {
+        for (const auto signal : wish_.signals) {
+            const auto name = wish_.place.table_name(signal);
+            const auto report = tables::check_table(workspace, wish_.place, signal, nullptr);
+            if (!report) {
+                if (!tables::wants_sql(report.error())) return report.error().error;
+                to_create_.push_back(tables::create_table(wish_.place, signal));
+                schema_unknown_ = true;
+                remarks_[name] = "in place";
+                continue;
+            }
+            if (report->state != TableState::missing) {
+                remarks_[name] = "was there";
+                continue;
+            }
+            if (report->absent == "catalog")
+                return Error{ErrorKind::workspace,
+                             "cannot create the tables: there is no catalog " + wish_.place.catalog,
+                             "the workspace has none of that name that this principal can see",
+                             "check --catalog; a metastore administrator creates catalogs",
+                             {}};
+            if (report->absent == "schema") {
+                if (!create_schema_)
+                    return Error{ErrorKind::workspace,
+                                 "cannot create the tables: there is no schema " + wish_.place.schema_name(),
+                                 "the catalog has none of that name that this principal can see",
+                                 "check --schema, or let it be created: --create-schema",
+                                 {}};
+                schema_unknown_ = true;
+            }
+            to_create_.push_back(tables::create_table(wish_.place, signal));
+            remarks_[name] = "created";
+        }
+        return std::nullopt;
+    }
+
+    std::chrono::milliseconds left(Session& session) const {
+        return wish_.timeout -
+               std::chrono::duration_cast<std::chrono::milliseconds>(session.pacer().now() - start_);
+    }
+
+    void create(Session& session, databricks::Workspace& workspace,
+                const databricks::WarehouseChoice& choice) {
+        ProgressLine line(session.output(), "creating", choice.warehouse.state != "RUNNING");
+        const auto tell = [&](const tables::RunProgress& progress) { line.tell(progress); };
+        if (create_schema_ && schema_unknown_) {
+            runs_ = tables::run_side_by_side(workspace, {tables::create_schema(wish_.place)},
+                                             choice.warehouse.id, left(session), tell);
+            if (const auto* error = tables::first_error(runs_);
+                error != nullptr && !tables::may_have_run(*error))
+                return;
+        }
+        auto more = tables::run_side_by_side(workspace, to_create_, choice.warehouse.id, left(session), tell);
+        for (auto& run : more) runs_.push_back(std::move(run));
+    }
+
+    ordered_json document(const WarehouseUse& warehouse) const {
+        ordered_json root;
+        root["warehouse"] = warehouse.document();
+        root["statements"] = ordered_json::array();
+        for (const auto& run : runs_) root["statements"].push_back(document_of(run));
+        return root;
+    }
+
+    // What a failure leaves behind, in a sentence.
+    std::string state_now() const {
+        std::vector<std::string> done, unsure;
+        for (const auto& run : runs_) {
+            if (run.succeeded()) done.push_back(run.statement.object);
+            const bool open =
+                run.begun && run.error && run.error->problem != databricks::ApiProblem::statement_failed;
+            if (open) unsure.push_back(run.statement.object);
+        }
+        if (done.empty() && unsure.empty()) return "Nothing was changed.";
+        std::string text;
+        if (!done.empty()) text = "Created (or there before): " + join(done, ", ") + ".";
+        if (!unsure.empty())
+            text += std::string(text.empty() ? "" : " ") +
+                    "Not known, dbx-agents tables check tells: " + join(unsure, ", ") + ".";
+        return text + " Running the command again does no harm.";
+    }
+
+    Result<int> refuse(Session& session, databricks::Workspace& workspace, const WarehouseUse& warehouse,
+                       const databricks::ApiError& cause) {
+        auto& out = session.output();
+        std::string object = wish_.place.schema_name();
+        for (const auto& run : runs_)
+            if (run.error && &*run.error == &cause) object = run.statement.what;
+        Error error = explain_refusal(cause, "cannot " + object, wish_);
+        error.state = state_now();
+        auto root = document(warehouse);
+        if (lacks_right(cause)) {
+            const auto known = principal_of(workspace);
+            const std::string principal = known.value_or("YOUR-PRINCIPAL");
+            const auto schema = create_schema_ ? NewSchema::yes : NewSchema::no;
+            auto instead = all_statements();
+            for (auto& grant : tables::grants(wish_.place, wish_.signals, principal))
+                instead.push_back(std::move(grant));
+            const std::string sql =
+                "-- Whoever may give these rights lets " + principal + " create the tables:\n" +
+                tables::script(tables::creator_grants(wish_.place, schema, principal)) +
+                "\n-- Or creates them, and lets " + principal + " write to them:\n" + tables::script(instead);
+            error.fix = "give the SQL above to whoever has the right";
+            root["sql_for_others"] = sql;
+            if (const auto right = tables::missing_right(cause))
+                root["missing_right"] = {{"right", right->right}, {"on", right->type}, {"name", right->name}};
+            out.result(sql);
+        }
+        return end_with(out, std::move(root), std::move(error));
+    }
+
+    TablesFlags flags_;
+    bool create_schema_ = false;
+    bool dry_run_ = false;
+
+    TablesWish wish_;
+    std::chrono::steady_clock::time_point start_;
+    std::vector<tables::Statement> to_create_;
+    bool schema_unknown_ = false; // or known to be missing
+    std::map<std::string, std::string> remarks_;
+    std::vector<StatementRun> runs_;
+};
+
+} // namespace
+
+std::unique_ptr<Command> make_tables_create() {
+    return std::make_unique<TablesCreate>();
+}
+
+} // namespace dbx::cli
