@@ -166,7 +166,9 @@ class DotenvDocument final : public Document {
                     return fail(ErrorKind::file, "it would become too large (the limit is " +
                                                      std::to_string(max_file_bytes >> 20) + " MiB)");
                 }
-                if (evaluate_dotenv(result) == wanted && scanned(result, scan_dotenv(result)) == wanted)
+                const auto entries = scan_dotenv(result);
+                if (evaluate_dotenv(result) == wanted && scanned(result, entries) == wanted &&
+                    spelled_so(result, entries, *wishes))
                     return result;
             }
         }
@@ -191,6 +193,19 @@ class DotenvDocument final : public Document {
         Assignments result;
         for (const auto& entry : entries) result.emplace_back(std::string(entry.key(text)), entry.value);
         return result;
+    }
+
+    // An empty spelling may come to mean a quote on the next line.
+    static bool spelled_so(std::string_view text, const std::vector<DotenvEntry>& entries,
+                           const std::vector<Wish>& wishes) {
+        return std::all_of(wishes.begin(), wishes.end(), [&](const Wish& wish) {
+            if (!wish.raw) return true;
+            const auto entry = std::find_if(entries.rbegin(), entries.rend(), [&](const DotenvEntry& other) {
+                return other.key(text) == wish.key;
+            });
+            return entry != entries.rend() &&
+                   text.substr(entry->value_begin, entry->value_end - entry->value_begin) == *wish.raw;
+        });
     }
 
     // The result would have read differently. An open quote that a new one would close is the file's fault.

@@ -453,7 +453,11 @@ void JsonSplicer::add_after_last(Work& work) {
         first = false;
     }
     if (whole_lines) joined += style.eol;
-    if (!comma_leads && !work.kept_comma) work.splices.push_back({last.end, last.end, ","});
+    if (comma_leads && work.kept_comma) {
+        work.drop(last.comma, last.comma + 1); // the new lines bring their own
+    } else if (!comma_leads && !work.kept_comma) {
+        work.splices.push_back({last.end, last.end, ","});
+    }
     work.splices.push_back({at, at, joined});
 }
 

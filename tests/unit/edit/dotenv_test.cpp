@@ -212,6 +212,7 @@ TEST_CASE("dotenv: set_raw keeps the spelling and is checked") {
     CHECK(edited("A=x", {Edit::set_raw({"A"}, "'x'")}) == "A='x'");
     CHECK(edited("A=1\n", {Edit::set_raw({"B"}, "'x\ny'")}) == "A=1\nB='x\ny'\n");
     CHECK(edited("A=1\n", {Edit::set_raw({"A"}, "")}) == "A=\n");
+    CHECK(apply_error("A=1\n\"\"\n", {Edit::set_raw({"A"}, "")}).kind == ErrorKind::file);
     CHECK(apply_error("A=1", {Edit::set_raw({"A"}, "x\nB=2")}).kind == ErrorKind::file);
     CHECK(apply_error("A=1", {Edit::set_raw({"A"}, "x # c")}).kind == ErrorKind::file);
 }

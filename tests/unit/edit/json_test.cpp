@@ -142,6 +142,8 @@ TEST_CASE("json: an object that holds only comments keeps them") {
 TEST_CASE("json: commas at the begin of the line stay there") {
     const std::string text = "{ \"a\": 1\n, \"b\": 2\n}\n";
     CHECK(set(text, {"c"}, 3) == "{ \"a\": 1\n, \"b\": 2\n, \"c\": 3\n}\n");
+    CHECK(edited("{ \"a\": 1\n, \"b\": 2,\n  \"c\": 3\n}\n", {Edit::remove({"c"}), Edit::set({"d"}, 4)}) ==
+          "{ \"a\": 1\n, \"b\": 2\n, \"d\": 4\n}\n");
     CHECK(remove("{ \"a\": 1\n, \"b\": 2\n, \"c\": 3\n}\n", {"b"}) == "{ \"a\": 1\n, \"c\": 3\n}\n");
     CHECK(remove("{ \"a\": 1\n, \"b\": 2\n, \"c\": 3\n}\n", {"c"}) == text);
     CHECK(remove("{ \"a\": 1\n, \"b\": 2\n, \"c\": 3\n}\n", {"a"}) == "{ \"b\": 2\n, \"c\": 3\n}\n");
