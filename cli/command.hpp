@@ -28,8 +28,8 @@ class Command {
 
 // A line of the command table: dispatch, help, completions and manual read it.
 struct CommandEntry {
-    std::string_view name;  // "tables create"
-    std::string_view about; // one line; for a group without its own action as well
+    std::string_view name;              // "tables create"
+    std::string_view about;             // one line; for a group without its own action as well
     std::unique_ptr<Command> (*make)(); // null for a group
 };
 

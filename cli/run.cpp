@@ -31,8 +31,10 @@ std::vector<std::string> names_below(std::string_view group) {
     std::vector<std::string> names;
     for (const auto& entry : command_table()) {
         const auto space = entry.name.rfind(' ');
-        const auto parent = space == std::string_view::npos ? std::string_view() : entry.name.substr(0, space);
-        if (parent == group) names.emplace_back(entry.name.substr(space == std::string_view::npos ? 0 : space + 1));
+        const auto parent =
+            space == std::string_view::npos ? std::string_view() : entry.name.substr(0, space);
+        if (parent == group)
+            names.emplace_back(entry.name.substr(space == std::string_view::npos ? 0 : space + 1));
     }
     return names;
 }
@@ -41,7 +43,8 @@ std::vector<std::string> names_below(std::string_view group) {
 void declare(CLI::App& app, const std::vector<std::string>& arguments, Tree& tree) {
     for (const auto& entry : command_table()) {
         const auto space = entry.name.rfind(' ');
-        CLI::App* parent = space == std::string_view::npos ? &app : tree.apps.at(std::string(entry.name.substr(0, space)));
+        CLI::App* parent =
+            space == std::string_view::npos ? &app : tree.apps.at(std::string(entry.name.substr(0, space)));
         const std::string name(entry.name.substr(space == std::string_view::npos ? 0 : space + 1));
         CLI::App* sub = parent->add_subcommand(name, std::string(entry.about));
         sub->fallthrough();
@@ -69,8 +72,9 @@ Error usage_error(const CLI::ParseError& error, const std::vector<std::string>& 
         const auto extras = split(at == std::string::npos ? why : why.substr(at + 2), ' ');
         const std::string word = extras.empty() ? "" : extras.back();
         why = "unexpected: " + join(extras, " ");
-        const auto group = std::find_if(arguments.begin(), arguments.end(),
-                                        [](const std::string& argument) { return argument.rfind('-', 0) != 0; });
+        const auto group = std::find_if(arguments.begin(), arguments.end(), [](const std::string& argument) {
+            return argument.rfind('-', 0) != 0;
+        });
         const auto below = group == arguments.end() || *group == word ? names_below("") : names_below(*group);
         if (const std::string near = nearest(word, below); !near.empty() && word.rfind('-', 0) != 0)
             fix = "did you mean '" + near + "'?";
@@ -83,15 +87,17 @@ Error usage_error(const CLI::ParseError& error, const std::vector<std::string>& 
 
 int run(const std::vector<std::string>& arguments, Context& context) {
     GlobalOptions options;
-    CLI::App app{"Puts coding agents (Cursor, Codex CLI, Gemini CLI, Claude Code) behind the Databricks AI Gateway.",
-                 "dbx-agents"};
+    CLI::App app{
+        "Puts coding agents (Cursor, Codex CLI, Gemini CLI, Claude Code) behind the Databricks AI Gateway.",
+        "dbx-agents"};
     app.set_help_flag("-h,--help", "Print this help");
     app.set_version_flag("--version", "dbx-agents " DBX_VERSION, "Print the version");
     app.add_flag("--json", options.json, "One JSON document on stdout");
     app.add_flag("--quiet", options.quiet, "Errors only");
     app.add_flag("--verbose", options.verbose, "More about what was found and why");
     app.add_flag("--no-color", options.no_color, "No colour, even on a terminal");
-    app.add_option("--config", options.config, "This configuration file instead of the user's")->type_name("FILE");
+    app.add_option("--config", options.config, "This configuration file instead of the user's")
+        ->type_name("FILE");
     app.add_option("--profile", options.profile, "A profile of ~/.databrickscfg")->type_name("NAME");
     app.add_option("--workspace", options.workspace, "The Databricks workspace")->type_name("URL");
     app.footer("Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a file cannot be parsed or written,\n"
@@ -126,7 +132,8 @@ int run(const std::vector<std::string>& arguments, Context& context) {
         return context.console.ok() ? 0 : 1;
     } catch (const CLI::CallForVersion& version) {
         if (output_options().json) {
-            Output(context.console, output_options()).document({{"name", "dbx-agents"}, {"version", DBX_VERSION}});
+            Output(context.console, output_options())
+                .document({{"name", "dbx-agents"}, {"version", DBX_VERSION}});
         } else {
             context.console.out(std::string(version.what()) + "\n");
         }
@@ -148,15 +155,20 @@ int run(const std::vector<std::string>& arguments, Context& context) {
         return exit_code(ErrorKind::usage);
     }
     if (options.quiet && options.verbose) {
-        output.error({ErrorKind::usage, "--quiet and --verbose contradict each other", {}, "use one of them", {}}, "");
+        output.error(
+            {ErrorKind::usage, "--quiet and --verbose contradict each other", {}, "use one of them", {}}, "");
         return exit_code(ErrorKind::usage);
     }
     // A flag with an empty value is a script's unset variable, not a wish.
-    for (const auto& [name, value] : {std::pair{"--workspace", &options.workspace},
-                                      std::pair{"--profile", &options.profile}, std::pair{"--config", &options.config}}) {
+    for (const auto& [name, value] :
+         {std::pair{"--workspace", &options.workspace}, std::pair{"--profile", &options.profile},
+          std::pair{"--config", &options.config}}) {
         if (given(name) && value->empty()) {
-            output.error({ErrorKind::usage, std::string(name) + " is empty", "its value is the empty string",
-                          "give it a value, or leave it out", {}},
+            output.error({ErrorKind::usage,
+                          std::string(name) + " is empty",
+                          "its value is the empty string",
+                          "give it a value, or leave it out",
+                          {}},
                          "Nothing was changed.");
             return exit_code(ErrorKind::usage);
         }
@@ -169,7 +181,11 @@ int run(const std::vector<std::string>& arguments, Context& context) {
         return exit_code(outcome.error().kind);
     }
     if (!output.ok()) {
-        output.error({ErrorKind::failed, "cannot write to standard output", "the disk is full, or the device failed", {}, {}},
+        output.error({ErrorKind::failed,
+                      "cannot write to standard output",
+                      "the disk is full, or the device failed",
+                      {},
+                      {}},
                      "");
         return exit_code(ErrorKind::failed);
     }

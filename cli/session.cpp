@@ -45,8 +45,9 @@ Result<databricks::TokenSource*> Session::tokens() {
     const auto directory = system::state_directory(context_.environment);
     if (!directory) return fail(directory.error());
     tokens_ = std::make_unique<databricks::TokenSource>(
-        *credential, databricks::TokenServices{context_.http, context_.pacer, context_.process, context_.files,
-                                               context_.environment, context_.clock, *directory});
+        *credential,
+        databricks::TokenServices{context_.http, context_.pacer, context_.process, context_.files,
+                                  context_.environment, context_.clock, *directory});
     return tokens_.get();
 }
 
@@ -67,8 +68,8 @@ Result<databricks::Workspace*> Session::workspace() {
     if (!(*known)->workspace) return fail(databricks::no_workspace("cannot ask the workspace"));
     const auto source = tokens();
     if (!source) return fail(source.error());
-    workspace_ =
-        std::make_unique<databricks::Workspace>((*known)->workspace->value, **source, context_.http, context_.pacer);
+    workspace_ = std::make_unique<databricks::Workspace>((*known)->workspace->value, **source, context_.http,
+                                                         context_.pacer);
     return workspace_.get();
 }
 
@@ -85,14 +86,16 @@ Result<std::vector<const agents::Agent*>> Session::agents_named(const std::vecto
     if (!all) return fail(all.error());
     std::vector<const agents::Agent*> result;
     for (const auto& name : names) {
-        if (const auto broken = (*all)->broken.find(name); broken != (*all)->broken.end()) return fail(broken->second);
+        if (const auto broken = (*all)->broken.find(name); broken != (*all)->broken.end())
+            return fail(broken->second);
         const auto* agent = (*all)->find(name);
         if (!agent) {
             const std::string near = nearest(name, (*all)->names());
             return fail(ErrorKind::usage, "there is no agent '" + name + "'",
                         "known agents: " + join((*all)->names(), ", "),
-                        near.empty() ? "use one of them, or add a template for it (dbx-agents templates export)"
-                                     : "did you mean '" + near + "'?");
+                        near.empty()
+                            ? "use one of them, or add a template for it (dbx-agents templates export)"
+                            : "did you mean '" + near + "'?");
         }
         if (std::find(result.begin(), result.end(), agent) == result.end()) result.push_back(agent);
     }

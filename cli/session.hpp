@@ -31,7 +31,9 @@ struct GlobalOptions {
 class Session {
   public:
     Session(Context& context, Output& output, GlobalOptions options)
-        : context_(context), output_(output), options_(std::move(options)) {}
+        : context_(context)
+        , output_(output)
+        , options_(std::move(options)) {}
 
     Output& output() { return output_; }
     system::FileSystem& files() { return context_.files; }
@@ -55,9 +57,11 @@ class Session {
 
     http::Pacer& pacer() { return context_.pacer; }
     http::HttpClient& http() { return context_.http; }
+    system::Process& process() { return context_.process; }
+    const system::Clock& clock() const { return context_.clock; }
 
-    // The agents named on the command line, in the order given, each once; an unknown name is an error that suggests
-    // the nearest. Empty names: an empty list.
+    // The agents named on the command line, in the order given, each once; an unknown name is an error that
+    // suggests the nearest. Empty names: an empty list.
     Result<std::vector<const agents::Agent*>> agents_named(const std::vector<std::string>& names);
 
     // The lock of the state directory: nobody else writes while it is held.

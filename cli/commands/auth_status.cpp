@@ -57,13 +57,16 @@ class AuthStatus : public Command {
     }
 
   private:
-    static ordered_json document_of(const databricks::Resolution& resolution, const std::optional<databricks::Token>& token,
-                                    const std::optional<databricks::Me>& me, const std::optional<Error>& error) {
+    static ordered_json document_of(const databricks::Resolution& resolution,
+                                    const std::optional<databricks::Token>& token,
+                                    const std::optional<databricks::Me>& me,
+                                    const std::optional<Error>& error) {
         ordered_json root;
         const auto& credential = resolution.credential;
         root["found"] = credential.has_value();
         root["usable"] = token.has_value();
-        root["kind"] = credential ? ordered_json(databricks::name_of(credential->kind)) : ordered_json(nullptr);
+        root["kind"] =
+            credential ? ordered_json(databricks::name_of(credential->kind)) : ordered_json(nullptr);
         root["origin"] = credential ? ordered_json(credential->origin) : ordered_json(nullptr);
         root["host"] = credential ? ordered_json(credential->host) : ordered_json(nullptr);
         root["expires_at"] = token && token->expires_at ? ordered_json(system::format_utc(*token->expires_at))
@@ -71,7 +74,8 @@ class AuthStatus : public Command {
         root["user"] = me ? ordered_json(me->user_name) : ordered_json(nullptr);
         root["considered"] = ordered_json::array();
         for (const auto& candidate : resolution.considered)
-            root["considered"].push_back({{"name", candidate.name}, {"won", candidate.won}, {"reason", candidate.reason}});
+            root["considered"].push_back(
+                {{"name", candidate.name}, {"won", candidate.won}, {"reason", candidate.reason}});
         if (error) {
             root["error"] = {{"kind", "credential"},
                              {"exit_code", exit_code(error->kind)},
@@ -82,22 +86,26 @@ class AuthStatus : public Command {
         return root;
     }
 
-    static void show(Output& out, const databricks::Resolution& resolution, const std::optional<databricks::Token>& token,
-                     const std::optional<databricks::Me>& me, const std::string& no_me) {
+    static void show(Output& out, const databricks::Resolution& resolution,
+                     const std::optional<databricks::Token>& token, const std::optional<databricks::Me>& me,
+                     const std::string& no_me) {
         std::vector<std::vector<std::string>> rows;
         if (resolution.credential) {
             const auto& credential = *resolution.credential;
-            rows.push_back({"credential", out.styled(databricks::name_of(credential.kind), Style::bold) + ", " + credential.origin});
+            rows.push_back({"credential", out.styled(databricks::name_of(credential.kind), Style::bold) +
+                                              ", " + credential.origin});
             if (!credential.host.empty()) rows.push_back({"for", credential.host});
             if (token) {
-                rows.push_back({"until", token->expires_at ? system::format_utc(*token->expires_at) : "it has no end that it tells"});
+                rows.push_back({"until", token->expires_at ? system::format_utc(*token->expires_at)
+                                                           : "it has no end that it tells"});
                 rows.push_back({"user", me ? me->user_name : "unknown: " + no_me});
             }
             out.result(columns(rows, 0));
         }
         rows.clear();
         for (const auto& candidate : resolution.considered)
-            rows.push_back({candidate.won ? out.styled("won", Style::green) : "-", candidate.name, candidate.reason});
+            rows.push_back(
+                {candidate.won ? out.styled("won", Style::green) : "-", candidate.name, candidate.reason});
         if (!rows.empty()) out.result("\nLooked at, in order:\n" + columns(rows, 2));
     }
 
@@ -107,6 +115,8 @@ class AuthStatus : public Command {
 
 } // namespace
 
-std::unique_ptr<Command> make_auth_status() { return std::make_unique<AuthStatus>(); }
+std::unique_ptr<Command> make_auth_status() {
+    return std::make_unique<AuthStatus>();
+}
 
 } // namespace dbx::cli

@@ -17,13 +17,15 @@ class AuthToken : public Command {
 
     Result<int> run(Session& session) override {
         session.options().gateway = gateway_;
-        const auto token = session.token(force_ ? databricks::Freshness::forced : databricks::Freshness::cached);
+        const auto token =
+            session.token(force_ ? databricks::Freshness::forced : databricks::Freshness::cached);
         if (!token) return fail(token.error());
         if (session.output().json()) {
             nlohmann::ordered_json root;
             root["token"] = token->value.reveal();
-            root["expires_at"] = token->expires_at ? nlohmann::ordered_json(system::format_utc(*token->expires_at))
-                                                   : nlohmann::ordered_json(nullptr);
+            root["expires_at"] = token->expires_at
+                                     ? nlohmann::ordered_json(system::format_utc(*token->expires_at))
+                                     : nlohmann::ordered_json(nullptr);
             root["origin"] = (*session.tokens())->credential().origin;
             session.output().document(root);
         } else {
@@ -39,6 +41,8 @@ class AuthToken : public Command {
 
 } // namespace
 
-std::unique_ptr<Command> make_auth_token() { return std::make_unique<AuthToken>(); }
+std::unique_ptr<Command> make_auth_token() {
+    return std::make_unique<AuthToken>();
+}
 
 } // namespace dbx::cli

@@ -29,7 +29,8 @@ class Revert : public Command {
 
     Result<int> run(Session& session) override {
         if (all_ && !names_.empty())
-            return fail(ErrorKind::usage, "--all and the agent '" + names_.front() + "' contradict each other",
+            return fail(ErrorKind::usage,
+                        "--all and the agent '" + names_.front() + "' contradict each other",
                         "--all already names every agent", "use one of them");
         if (!all_ && names_.empty() && !list_)
             return fail(ErrorKind::usage, "which agents?", "neither an agent nor --all was given",
@@ -89,11 +90,13 @@ class Revert : public Command {
             rows.push_back({entry.agent, session.shown(entry.named), entry.written_at,
                             entry.existed ? fmt::format("{} keys", entry.keys.size()) : "created by setup"});
         }
-        std::string text = rows.empty() ? "Nothing of setup's is in place.\n" : "Written by setup:\n" + columns(rows, 2);
+        std::string text =
+            rows.empty() ? "Nothing of setup's is in place.\n" : "Written by setup:\n" + columns(rows, 2);
         rows.clear();
         const auto directory = system::state_directory(session.environment());
         for (const auto& backup : journal.backups()) {
-            if (!names_.empty() && std::find(paths.begin(), paths.end(), backup.path) == paths.end()) continue;
+            if (!names_.empty() && std::find(paths.begin(), paths.end(), backup.path) == paths.end())
+                continue;
             const auto copy = directory ? *directory / "blobs" / backup.blob : system::Path();
             root["backups"].push_back({{"path", backup.path.string()},
                                        {"taken_at", backup.taken_at},
@@ -101,7 +104,9 @@ class Revert : public Command {
                                        {"copy", copy.string()}});
             rows.push_back({session.shown(backup.path), backup.taken_at, session.shown(copy)});
         }
-        if (!rows.empty()) text += "\nBackups (the file as it was, to be copied back by hand if need be):\n" + columns(rows, 2);
+        if (!rows.empty())
+            text +=
+                "\nBackups (the file as it was, to be copied back by hand if need be):\n" + columns(rows, 2);
         if (out.json()) {
             out.document(root);
         } else {
@@ -129,7 +134,8 @@ class Revert : public Command {
     static std::string diff_of(const FileChange& change) {
         const std::string after = change.after.value_or("");
         return edit::unified_diff(change.before, after, masked(change, change.before), masked(change, after),
-                                  change.existed ? change.named.string() : "", change.after ? change.named.string() : "");
+                                  change.existed ? change.named.string() : "",
+                                  change.after ? change.named.string() : "");
     }
 
     static std::string action_of(const FileChange& change) {
@@ -147,8 +153,8 @@ class Revert : public Command {
         }
         for (const auto& change : changes) {
             if (change.mode_changes())
-                out.note(fmt::format("{}: mode {:04o} becomes {:04o}", session.shown(change.named), change.mode_before,
-                                     change.mode_after));
+                out.note(fmt::format("{}: mode {:04o} becomes {:04o}", session.shown(change.named),
+                                     change.mode_before, change.mode_after));
             out.result(out.colored_diff(diff_of(change)));
             show_remarks(session, change);
         }
@@ -184,7 +190,8 @@ class Revert : public Command {
     }
 
     static void show_remarks(Session& session, const FileChange& change) {
-        for (const auto& remark : change.remarks) session.output().note(session.shown(change.named) + ": " + remark);
+        for (const auto& remark : change.remarks)
+            session.output().note(session.shown(change.named) + ": " + remark);
         for (const auto& key : change.keys) {
             if (key.action == FileChange::Key::Action::left)
                 session.output().warning(fmt::format("{}: {} was left alone: {}", session.shown(change.named),
@@ -210,7 +217,9 @@ class Revert : public Command {
         for (const auto& change : changes) list.push_back(&change);
         {
             const system::InterruptGuard guard;
-            if (auto applied = agents::apply(list, journal, session.environment(), session.files(), session.now()); !applied)
+            if (auto applied =
+                    agents::apply(list, journal, session.environment(), session.files(), session.now());
+                !applied)
                 return fail(applied.error());
         }
         if (out.json()) {
@@ -219,7 +228,8 @@ class Revert : public Command {
         }
         std::vector<std::vector<std::string>> rows;
         for (const auto& change : changes)
-            rows.push_back({change.agent, session.shown(change.named), out.styled(action_of(change), Style::green)});
+            rows.push_back(
+                {change.agent, session.shown(change.named), out.styled(action_of(change), Style::green)});
         out.summary(columns(rows, 0));
         return 0;
     }
@@ -234,6 +244,8 @@ class Revert : public Command {
 
 } // namespace
 
-std::unique_ptr<Command> make_revert() { return std::make_unique<Revert>(); }
+std::unique_ptr<Command> make_revert() {
+    return std::make_unique<Revert>();
+}
 
 } // namespace dbx::cli

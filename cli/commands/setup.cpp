@@ -27,23 +27,30 @@ std::string masked(const FileChange& change, const std::string& text) {
 std::string diff_of(const FileChange& change) {
     const std::string after = change.after.value_or("");
     return edit::unified_diff(change.before, after, masked(change, change.before), masked(change, after),
-                              change.existed ? change.named.string() : "", change.after ? change.named.string() : "");
+                              change.existed ? change.named.string() : "",
+                              change.after ? change.named.string() : "");
 }
 
-std::string mode_text(mode_t mode) { return fmt::format("{:04o}", mode); }
+std::string mode_text(mode_t mode) {
+    return fmt::format("{:04o}", mode);
+}
 
 class Setup : public Command {
   public:
     void declare(CLI::App& app) override {
-        app.add_option("agent", names_, "cursor, codex, gemini, claude, or another one with a template")->type_name("");
+        app.add_option("agent", names_, "cursor, codex, gemini, claude, or another one with a template")
+            ->type_name("");
         app.add_flag("--all", all_, "Cursor, Codex CLI, Gemini CLI and Claude Code, found or not");
         app.add_option("--gateway", gateway_, "The gateway's root, used as it is")->type_name("URL");
         app.add_option("--model", model_, "The model, for the agents named")->type_name("NAME");
-        app.add_option("--auth", auth_, "How the agent gets its token: auto, helper, pat, env or proxy")->type_name("FORM");
-        app.add_option("--claude-betas", betas_, "on: let Claude Code send its beta headers (cheaper caching; some gateways "
-                                                 "refuse them); off (default): do not")
+        app.add_option("--auth", auth_, "How the agent gets its token: auto, helper, pat, env or proxy")
+            ->type_name("FORM");
+        app.add_option("--claude-betas", betas_,
+                       "on: let Claude Code send its beta headers (cheaper caching; some gateways "
+                       "refuse them); off (default): do not")
             ->type_name("on|off");
-        auto* dry_run = app.add_flag("--dry-run", dry_run_, "Show what would change, as a diff; write nothing");
+        auto* dry_run =
+            app.add_flag("--dry-run", dry_run_, "Show what would change, as a diff; write nothing");
         auto* check = app.add_flag("--check", check_, "Write nothing; exit 10 when something would change");
         auto* print = app.add_flag("--print", print_, "Print the resulting files; write nothing");
         app.add_flag("--yes,-y", yes_, "Do not ask");
@@ -82,7 +89,8 @@ class Setup : public Command {
         for (const auto* agent : *chosen) {
             auto request = request_for(session, *agent, **target, **settings);
             if (!request) return fail(request.error());
-            auto plan = agents::plan_setup(*agent, *request, *journal, session.environment(), session.files(), session.now());
+            auto plan = agents::plan_setup(*agent, *request, *journal, session.environment(), session.files(),
+                                           session.now());
             if (!plan) return fail(plan.error());
             plans.push_back(std::move(*plan));
         }
@@ -101,13 +109,15 @@ class Setup : public Command {
             return wrong("--all and the agent '" + names_.front() + "' contradict each other",
                          "--all already names every agent", "use one of them");
         if (!all_ && names_.empty())
-            return wrong("which agents?", "neither an agent nor --all was given",
-                         "dbx-agents setup codex claude --workspace URL, or dbx-agents setup --all --workspace URL");
+            return wrong(
+                "which agents?", "neither an agent nor --all was given",
+                "dbx-agents setup codex claude --workspace URL, or dbx-agents setup --all --workspace URL");
         if (!agents::parse_auth(auth_))
             return wrong("--auth '" + auth_ + "' is not known", "known forms: auto, helper, pat, env, proxy",
                          "use one of them");
         if (betas_ != "on" && betas_ != "off")
-            return wrong("--claude-betas '" + betas_ + "' is not known", "it is on or off", "use one of them");
+            return wrong("--claude-betas '" + betas_ + "' is not known", "it is on or off",
+                         "use one of them");
         return std::nullopt;
     }
 
@@ -131,17 +141,24 @@ class Setup : public Command {
         for (const char c : model) {
             const auto byte = static_cast<unsigned char>(c);
             if (byte < 0x20 || byte == 0x7F)
-                return Error{ErrorKind::usage, "the model name from " + origin + " cannot be used",
-                             "it holds a line end or another control character", "correct the name", {}};
+                return Error{ErrorKind::usage,
+                             "the model name from " + origin + " cannot be used",
+                             "it holds a line end or another control character",
+                             "correct the name",
+                             {}};
         }
         if (trim(model).empty() || trim(model).size() != model.size() || !is_utf8(model))
-            return Error{ErrorKind::usage, "the model name from " + origin + " cannot be used",
-                         "it is empty, begins or ends with a blank, or is not UTF-8", "correct the name", {}};
+            return Error{ErrorKind::usage,
+                         "the model name from " + origin + " cannot be used",
+                         "it is empty, begins or ends with a blank, or is not UTF-8",
+                         "correct the name",
+                         {}};
         return std::nullopt;
     }
 
     Result<agents::SetupRequest> request_for(Session& session, const agents::Agent& agent,
-                                             const databricks::Target& target, const state::Settings& settings) {
+                                             const databricks::Target& target,
+                                             const state::Settings& settings) {
         agents::SetupRequest request;
         request.gateway = target.gateway->value;
         if (target.workspace) request.workspace = target.workspace->value;
@@ -171,9 +188,9 @@ class Setup : public Command {
                 request.token = resolution.credential->token;
                 request.token_is_pat = *kind == "pat";
             } else {
-                request.no_token_reason =
-                    request.credential + " (" + std::string(databricks::name_of(resolution.credential->kind)) +
-                    ") gives short-lived tokens only";
+                request.no_token_reason = request.credential + " (" +
+                                          std::string(databricks::name_of(resolution.credential->kind)) +
+                                          ") gives short-lived tokens only";
             }
         } else {
             const Error& error = resolution.credential.error();
@@ -204,7 +221,8 @@ class Setup : public Command {
         return false;
     }
 
-    // --- showing ---------------------------------------------------------------------------------------------------
+    // --- showing
+    // ---------------------------------------------------------------------------------------------------
 
     static ordered_json document_of(Session& session, const std::vector<AgentPlan>& plans, bool written) {
         ordered_json root;
@@ -216,7 +234,8 @@ class Setup : public Command {
             item["agent"] = plan.agent->name;
             item["display_name"] = plan.agent->display_name;
             item["found"] = plan.installed.found;
-            item["version"] = plan.installed.version ? ordered_json(*plan.installed.version) : ordered_json(nullptr);
+            item["version"] =
+                plan.installed.version ? ordered_json(*plan.installed.version) : ordered_json(nullptr);
             item["auth"] = to_string(plan.auth);
             item["auth_reason"] = plan.auth_reason;
             item["files"] = ordered_json::array();
@@ -258,7 +277,8 @@ class Setup : public Command {
             for (const auto& change : plan.files)
                 for (const auto& remark : change.remarks)
                     session.output().note(session.shown(change.named) + ": " + remark);
-            for (const auto& warning : plan.warnings) session.output().warning(plan.agent->name + ": " + warning);
+            for (const auto& warning : plan.warnings)
+                session.output().warning(plan.agent->name + ": " + warning);
             for (const auto& note : plan.notes) session.output().note(plan.agent->name + ": " + note);
         }
     }
@@ -268,8 +288,8 @@ class Setup : public Command {
         for (const auto& plan : plans) {
             for (const auto& change : plan.files) {
                 if (change.mode_changes())
-                    out.note(fmt::format("{}: mode {} becomes {}", session.shown(change.named), mode_text(change.mode_before),
-                                         mode_text(change.mode_after)));
+                    out.note(fmt::format("{}: mode {} becomes {}", session.shown(change.named),
+                                         mode_text(change.mode_before), mode_text(change.mode_after)));
                 if (change.text_changes()) out.result(out.colored_diff(diff_of(change)));
             }
         }
@@ -281,18 +301,22 @@ class Setup : public Command {
             std::string head = plan.agent->display_name;
             if (plan.installed.version) head += " " + *plan.installed.version;
             std::string text = out.styled(head, Style::bold);
-            if (!plan.agent->token_variable.empty()) text += fmt::format(": auth {}, {}", to_string(plan.auth), plan.auth_reason);
+            if (!plan.agent->token_variable.empty())
+                text += fmt::format(": auth {}, {}", to_string(plan.auth), plan.auth_reason);
             out.summary(wrap(text, out.width(), 2) + "\n");
             for (const auto& change : plan.files) {
                 const std::string action = action_of(change);
                 const Style style = action == "unchanged" ? Style::dim : Style::green;
-                out.summary(fmt::format("  {}  {}{}\n", session.shown(change.named), out.styled(action, style),
-                                        change.mode_changes() ? ", now mode " + mode_text(change.mode_after) : ""));
+                out.summary(
+                    fmt::format("  {}  {}{}\n", session.shown(change.named), out.styled(action, style),
+                                change.mode_changes() ? ", now mode " + mode_text(change.mode_after) : ""));
                 std::vector<std::vector<std::string>> rows;
                 for (const auto& key : change.keys) {
                     if (!change.changes()) continue;
                     const bool removed = key.action == FileChange::Key::Action::removed;
-                    rows.push_back({removed ? "-" : key.action == FileChange::Key::Action::added ? "+" : "~",
+                    rows.push_back({removed                                        ? "-"
+                                    : key.action == FileChange::Key::Action::added ? "+"
+                                                                                   : "~",
                                     edit::to_string(key.path),
                                     removed ? "" : printable(replace_all(key.shown, "\n", "\\n"))});
                 }
@@ -310,7 +334,8 @@ class Setup : public Command {
             for (const auto& plan : plans) {
                 for (const auto& change : plan.files) {
                     if (change.changes())
-                        out.summary(fmt::format("{} would be {}\n", session.shown(change.named), action_of(change)));
+                        out.summary(
+                            fmt::format("{} would be {}\n", session.shown(change.named), action_of(change)));
                 }
             }
             if (!changes) out.summary("Everything is as setup would write it.\n");
@@ -341,20 +366,23 @@ class Setup : public Command {
             ordered_json root;
             root["files"] = ordered_json::array();
             for (const auto* change : files)
-                root["files"].push_back({{"path", change->named.string()}, {"text", masked(*change, *change->after)}});
+                root["files"].push_back(
+                    {{"path", change->named.string()}, {"text", masked(*change, *change->after)}});
             out.document(root);
             return 0;
         }
         for (const auto* change : files) {
             if (files.size() > 1)
-                out.result(fmt::format("{}==> {} <==\n", change == files.front() ? "" : "\n", session.shown(change->named)));
+                out.result(fmt::format("{}==> {} <==\n", change == files.front() ? "" : "\n",
+                                       session.shown(change->named)));
             out.result(masked(*change, *change->after));
         }
         show_remarks(session, plans);
         return 0;
     }
 
-    // --- writing ---------------------------------------------------------------------------------------------------
+    // --- writing
+    // ---------------------------------------------------------------------------------------------------
 
     Result<int> write(Session& session, const std::vector<AgentPlan>& plans, const databricks::Target& target,
                       state::Journal& journal) {
@@ -376,7 +404,9 @@ class Setup : public Command {
                 if (change.changes()) list.push_back(&change);
         if (!list.empty()) {
             const system::InterruptGuard guard;
-            if (auto applied = agents::apply(list, journal, session.environment(), session.files(), session.now()); !applied)
+            if (auto applied =
+                    agents::apply(list, journal, session.environment(), session.files(), session.now());
+                !applied)
                 return fail(applied.error());
         }
         if (auto remembered = remember(session, target); !remembered) {
@@ -394,7 +424,8 @@ class Setup : public Command {
                 if (change.print && change.after) out.summary("\n" + masked(change, *change.after));
         }
         if (changes) {
-            out.summary("\nTo take it back: dbx-agents revert " + (all_ ? std::string("--all") : join(names_, " ")) + "\n");
+            out.summary("\nTo take it back: dbx-agents revert " +
+                        (all_ ? std::string("--all") : join(names_, " ")) + "\n");
         } else {
             out.summary("\nEverything was already as it should be; nothing was changed.\n");
         }
@@ -423,6 +454,8 @@ class Setup : public Command {
 
 } // namespace
 
-std::unique_ptr<Command> make_setup() { return std::make_unique<Setup>(); }
+std::unique_ptr<Command> make_setup() {
+    return std::make_unique<Setup>();
+}
 
 } // namespace dbx::cli

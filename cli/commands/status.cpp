@@ -67,7 +67,8 @@ class Status : public Command {
         return {{"value", value->value}, {"origin", value->origin}};
     }
 
-    static ordered_json document_of(const databricks::Target& target, const std::vector<AgentReport>& reports) {
+    static ordered_json document_of(const databricks::Target& target,
+                                    const std::vector<AgentReport>& reports) {
         ordered_json root;
         root["workspace"] = named(target.workspace);
         root["gateway"] = named(target.gateway);
@@ -78,7 +79,8 @@ class Status : public Command {
             agent["agent"] = report.agent->name;
             agent["display_name"] = report.agent->display_name;
             agent["found"] = report.installed.found;
-            agent["version"] = report.installed.version ? ordered_json(*report.installed.version) : ordered_json(nullptr);
+            agent["version"] =
+                report.installed.version ? ordered_json(*report.installed.version) : ordered_json(nullptr);
             agent["configured"] = report.configured;
             agent["files"] = ordered_json::array();
             for (const auto& file : report.files) {
@@ -95,7 +97,8 @@ class Status : public Command {
                     entry["line"] = key.value ? ordered_json(key.line) : ordered_json(nullptr);
                     entry["set_by"] = owner_name(key.owner);
                     entry["drift"] = key.drift.empty() ? ordered_json(nullptr) : ordered_json(key.drift);
-                    entry["shadowed_by"] = key.shadow.empty() ? ordered_json(nullptr) : ordered_json(key.shadow);
+                    entry["shadowed_by"] =
+                        key.shadow.empty() ? ordered_json(nullptr) : ordered_json(key.shadow);
                     item["keys"].push_back(std::move(entry));
                 }
                 agent["files"].push_back(std::move(item));
@@ -106,16 +109,19 @@ class Status : public Command {
         return root;
     }
 
-    static void show(Session& session, const databricks::Target& target, const std::vector<AgentReport>& reports) {
+    static void show(Session& session, const databricks::Target& target,
+                     const std::vector<AgentReport>& reports) {
         auto& out = session.output();
         std::vector<std::vector<std::string>> rows;
         const auto row = [&](const std::string& label, const std::optional<databricks::Named>& value) {
-            if (value) rows.push_back({label, value->value, out.styled("(" + value->origin + ")", Style::dim)});
+            if (value)
+                rows.push_back({label, value->value, out.styled("(" + value->origin + ")", Style::dim)});
         };
         row("workspace", target.workspace);
         row("gateway", target.gateway);
         row("profile", target.profile);
-        if (rows.empty()) rows.push_back({"workspace", "none known", out.styled("(use --workspace)", Style::dim)});
+        if (rows.empty())
+            rows.push_back({"workspace", "none known", out.styled("(use --workspace)", Style::dim)});
         out.result(columns(rows, 0));
         for (const auto& report : reports) show_agent(session, report);
     }
@@ -123,7 +129,7 @@ class Status : public Command {
     static void show_agent(Session& session, const AgentReport& report) {
         auto& out = session.output();
         std::string head = "\n" + out.styled(report.agent->display_name, Style::bold);
-        head += !report.installed.found                ? "  not found on PATH"
+        head += !report.installed.found    ? "  not found on PATH"
                 : report.installed.version ? "  " + *report.installed.version
                                            : "  version unknown";
         head += report.configured ? "  configured" : "  not configured by dbx-agents";
@@ -136,7 +142,8 @@ class Status : public Command {
         auto& out = session.output();
         const std::string path = session.shown(file.named);
         if (!file.problem.empty()) {
-            out.result(wrap("  " + path + "  " + out.styled(file.problem, Style::red), out.width(), 4) + "\n");
+            out.result(wrap("  " + path + "  " + out.styled(file.problem, Style::red), out.width(), 4) +
+                       "\n");
             return;
         }
         if (!file.exists) {
@@ -168,6 +175,8 @@ class Status : public Command {
 
 } // namespace
 
-std::unique_ptr<Command> make_status() { return std::make_unique<Status>(); }
+std::unique_ptr<Command> make_status() {
+    return std::make_unique<Status>();
+}
 
 } // namespace dbx::cli

@@ -25,11 +25,12 @@ class TemplatesExport : public Command {
         const auto status = session.files().status(folder);
         if (!status) return fail(status.error());
         if (status->kind != system::FileKind::missing)
-            return fail(ErrorKind::file, "cannot export the template to " + session.shown(folder), "it is there already",
-                        "edit it, or move it away first");
+            return fail(ErrorKind::file, "cannot export the template to " + session.shown(folder),
+                        "it is there already", "edit it, or move it away first");
         if (auto made = session.files().make_directories(folder, 0755); !made) return fail(made.error());
         for (const auto& [name, text] : agent.documents) {
-            if (auto written = session.files().write(folder / name, text, 0644); !written) return fail(written.error());
+            if (auto written = session.files().write(folder / name, text, 0644); !written)
+                return fail(written.error());
         }
         auto& out = session.output();
         if (out.json()) {
@@ -47,6 +48,8 @@ class TemplatesExport : public Command {
 
 } // namespace
 
-std::unique_ptr<Command> make_templates_export() { return std::make_unique<TemplatesExport>(); }
+std::unique_ptr<Command> make_templates_export() {
+    return std::make_unique<TemplatesExport>();
+}
 
 } // namespace dbx::cli

@@ -38,6 +38,8 @@ class TemplatesList : public Command {
 
 } // namespace
 
-std::unique_ptr<Command> make_templates_list() { return std::make_unique<TemplatesList>(); }
+std::unique_ptr<Command> make_templates_list() {
+    return std::make_unique<TemplatesList>();
+}
 
 } // namespace dbx::cli

@@ -42,6 +42,8 @@ class TemplatesShow : public Command {
 
 } // namespace
 
-std::unique_ptr<Command> make_templates_show() { return std::make_unique<TemplatesShow>(); }
+std::unique_ptr<Command> make_templates_show() {
+    return std::make_unique<TemplatesShow>();
+}
 
 } // namespace dbx::cli

@@ -25,25 +25,31 @@ const std::vector<std::string> auth_forms = {"helper", "pat", "env", "proxy"};
 // Reads a table of agent.toml and remembers the first thing that is wrong with it.
 class Reader {
   public:
-    Reader(const edit::Document& document, std::string place) : document_(document), place_(std::move(place)) {}
+    Reader(const edit::Document& document, std::string place)
+        : document_(document)
+        , place_(std::move(place)) {}
 
     void complain(const edit::KeyPath& path, const std::string& why) {
         if (error_) return;
         const auto at = document_.position(path);
-        error_ = Error{ErrorKind::usage, "cannot use the template " + place_ + ":" + std::to_string(at ? at->line : 1),
-                       why, "correct it, or move the folder away to get the built-in template back", {}};
+        error_ = Error{ErrorKind::usage,
+                       "cannot use the template " + place_ + ":" + std::to_string(at ? at->line : 1),
+                       why,
+                       "correct it, or move the folder away to get the built-in template back",
+                       {}};
     }
 
     void known_keys(const Value& table, const edit::KeyPath& path, const std::vector<std::string>& known) {
         for (const auto& item : table.items()) {
             if (std::find(known.begin(), known.end(), item.key()) != known.end()) continue;
             const std::string near = nearest(item.key(), known);
-            complain(child(path, item.key()),
-                     "there is no key '" + item.key() + "'" + (near.empty() ? "" : "; did you mean '" + near + "'?"));
+            complain(child(path, item.key()), "there is no key '" + item.key() + "'" +
+                                                  (near.empty() ? "" : "; did you mean '" + near + "'?"));
         }
     }
 
-    std::string text(const Value& table, const edit::KeyPath& path, const std::string& key, bool required = false) {
+    std::string text(const Value& table, const edit::KeyPath& path, const std::string& key,
+                     bool required = false) {
         if (!table.contains(key)) {
             if (required) complain(path, "the key '" + key + "' is missing");
             return {};
@@ -81,7 +87,8 @@ class Reader {
         return result;
     }
 
-    std::vector<edit::KeyPath> key_paths(const Value& table, const edit::KeyPath& path, const std::string& key) {
+    std::vector<edit::KeyPath> key_paths(const Value& table, const edit::KeyPath& path,
+                                         const std::string& key) {
         std::vector<edit::KeyPath> result;
         for (const auto& item : texts(table, path, key)) {
             result.push_back(edit::parse_key_path(item));
@@ -99,7 +106,8 @@ class Reader {
             return result;
         }
         known_keys(table["when"], here, {"auth", "gateway", "claude_betas"});
-        for (const auto& item : table["when"].items()) result[item.key()] = texts(table["when"], here, item.key());
+        for (const auto& item : table["when"].items())
+            result[item.key()] = texts(table["when"], here, item.key());
         return result;
     }
 
@@ -172,7 +180,8 @@ Value fill(const Value& value, const Variables& variables, bool& secret, std::st
     }
     if (value.is_object()) {
         Value result = Value::object();
-        for (const auto& item : value.items()) result[item.key()] = fill(item.value(), variables, secret, unknown);
+        for (const auto& item : value.items())
+            result[item.key()] = fill(item.value(), variables, secret, unknown);
         return result;
     }
     if (!value.is_string()) return value;
@@ -183,10 +192,12 @@ Value fill(const Value& value, const Variables& variables, bool& secret, std::st
             if (unknown.empty()) unknown = name;
             return nullptr;
         }
-        if (std::find(variables.secrets.begin(), variables.secrets.end(), name) != variables.secrets.end()) secret = true;
+        if (std::find(variables.secrets.begin(), variables.secrets.end(), name) != variables.secrets.end())
+            secret = true;
         return &found->second;
     };
-    if (text.rfind("{{", 0) == 0 && text.find("}}") == text.size() - 2 && text.find("{{", 2) == std::string::npos) {
+    if (text.rfind("{{", 0) == 0 && text.find("}}") == text.size() - 2 &&
+        text.find("{{", 2) == std::string::npos) {
         const Value* variable = lookup(text.substr(2, text.size() - 4));
         return variable ? *variable : value;
     }
@@ -198,7 +209,8 @@ Value fill(const Value& value, const Variables& variables, bool& secret, std::st
         const auto end = begin == std::string::npos ? begin : text.find("}}", begin);
         if (end == std::string::npos) break;
         result += text.substr(at, begin - at);
-        if (const Value* variable = lookup(text.substr(begin + 2, end - begin - 2)); variable && variable->is_string())
+        if (const Value* variable = lookup(text.substr(begin + 2, end - begin - 2));
+            variable && variable->is_string())
             result += variable->get<std::string>();
         at = end + 2;
     }
@@ -244,13 +256,15 @@ std::optional<edit::Format> edit_format(FileFormat format) {
 }
 
 const AgentFile* Agent::file(std::string_view file_name) const {
-    const auto found = std::find_if(files.begin(), files.end(), [&](const AgentFile& f) { return f.name == file_name; });
+    const auto found =
+        std::find_if(files.begin(), files.end(), [&](const AgentFile& f) { return f.name == file_name; });
     return found == files.end() ? nullptr : &*found;
 }
 
 const std::vector<std::string>& placeholder_names() {
-    static const std::vector<std::string> names = {"gateway",     "workspace",      "model",       "token",  "local_key",
-                                                   "helper.args", "helper.command", "helper.shell", "config"};
+    static const std::vector<std::string> names = {"gateway",        "workspace",    "model",
+                                                   "token",          "local_key",    "helper.args",
+                                                   "helper.command", "helper.shell", "config"};
     return names;
 }
 
@@ -263,8 +277,8 @@ Result<Agent> read_agent(std::string name, std::string origin, std::map<std::str
 
     const auto text = agent.documents.find("agent.toml");
     if (text == agent.documents.end())
-        return fail(ErrorKind::usage, "cannot use the template folder " + agent.origin, "it has no agent.toml",
-                    "see 'dbx-agents templates export codex' for an example");
+        return fail(ErrorKind::usage, "cannot use the template folder " + agent.origin,
+                    "it has no agent.toml", "see 'dbx-agents templates export codex' for an example");
     const auto document = edit::Document::parse(edit::Format::toml, text->second);
     if (!document)
         return fail(ErrorKind::usage, "cannot use the template " + place + ": " + document.error().what,
@@ -272,9 +286,10 @@ Result<Agent> read_agent(std::string name, std::string origin, std::map<std::str
     const Value root = (*document)->value();
     Reader reader(**document, place);
 
-    reader.known_keys(root, {}, {"format", "display_name", "always", "order", "loopback", "route", "auth",
-                                 "token_variable", "program", "home", "models", "requires", "file", "part", "shadow",
-                                 "warn", "note"});
+    reader.known_keys(root, {},
+                      {"format", "display_name", "always", "order", "loopback", "route", "auth",
+                       "token_variable", "program", "home", "models", "requires", "file", "part", "shadow",
+                       "warn", "note"});
     if (!root.contains("format") || root["format"] != 1)
         reader.complain({"format"}, "the first key must be 'format = 1': this program reads no other format");
     agent.display_name = reader.text(root, {}, "display_name", true);
@@ -294,7 +309,8 @@ Result<Agent> read_agent(std::string name, std::string origin, std::map<std::str
         if (std::find(auth_forms.begin(), auth_forms.end(), form) == auth_forms.end())
             reader.complain({"auth"}, "'" + form + "' is not one of helper, pat, env, proxy");
     }
-    if (agent.auth.empty()) reader.complain({"auth"}, "'auth' must list at least one of helper, pat, env, proxy");
+    if (agent.auth.empty())
+        reader.complain({"auth"}, "'auth' must list at least one of helper, pat, env, proxy");
 
     const auto table = [&](const std::string& key) -> Value {
         if (!root.contains(key)) return Value::object();
@@ -323,12 +339,14 @@ Result<Agent> read_agent(std::string name, std::string origin, std::map<std::str
     agent.home_variable = reader.text(home, {"home"}, "variable");
     agent.home_below = reader.text(home, {"home"}, "below");
     const Value models = table("models");
-    for (const auto& item : models.items()) agent.models[item.key()] = reader.text(models, {"models"}, item.key());
+    for (const auto& item : models.items())
+        agent.models[item.key()] = reader.text(models, {"models"}, item.key());
     if (!agent.models.contains("main")) reader.complain({"models"}, "[models] must have a 'main'");
 
     reader.each(root, "requires", [&](const Value& item, const edit::KeyPath& path) {
         reader.known_keys(item, path, {"auth", "version"});
-        agent.requirements.push_back({reader.text(item, path, "auth", true), reader.text(item, path, "version", true)});
+        agent.requirements.push_back(
+            {reader.text(item, path, "auth", true), reader.text(item, path, "version", true)});
     });
     reader.each(root, "file", [&](const Value& item, const edit::KeyPath& path) {
         reader.known_keys(item, path, {"name", "path", "format", "print"});
@@ -339,13 +357,15 @@ Result<Agent> read_agent(std::string name, std::string origin, std::map<std::str
         if (const auto format = file_format(reader.text(item, path, "format", true))) {
             file.format = *format;
         } else {
-            reader.complain(Reader::child(path, "format"), "'format' must be toml, json, jsonc, dotenv or text");
+            reader.complain(Reader::child(path, "format"),
+                            "'format' must be toml, json, jsonc, dotenv or text");
         }
         agent.files.push_back(std::move(file));
     });
     if (agent.files.empty()) reader.complain({"file"}, "there must be at least one [[file]]");
     const auto need_file = [&](const std::string& file, const edit::KeyPath& path) {
-        if (!agent.file(file)) reader.complain(Reader::child(path, "file"), "there is no [[file]] named '" + file + "'");
+        if (!agent.file(file))
+            reader.complain(Reader::child(path, "file"), "there is no [[file]] named '" + file + "'");
     };
     reader.each(root, "part", [&](const Value& item, const edit::KeyPath& path) {
         reader.known_keys(item, path, {"file", "when", "document", "remove", "merge", "only_present", "why"});
@@ -355,7 +375,8 @@ Result<Agent> read_agent(std::string name, std::string origin, std::map<std::str
         part.when = reader.condition(item, path);
         part.document = reader.text(item, path, "document");
         if (!part.document.empty() && !agent.documents.contains(part.document))
-            reader.complain(Reader::child(path, "document"), "there is no document " + part.document + " in this folder");
+            reader.complain(Reader::child(path, "document"),
+                            "there is no document " + part.document + " in this folder");
         part.remove = reader.key_paths(item, path, "remove");
         part.why = reader.text(item, path, "why");
         part.only_present = reader.flag(item, path, "only_present", false);
@@ -365,9 +386,12 @@ Result<Agent> read_agent(std::string name, std::string origin, std::map<std::str
             if (!item["merge"].is_object()) reader.complain(here, "'merge' must be a table");
             for (const auto& rule : merge.items()) {
                 const auto kind = reader.text(merge, here, rule.key());
-                const Join join = kind == "lines" ? Join::lines : kind == "append" ? Join::append : Join::entries;
+                const Join join = kind == "lines"    ? Join::lines
+                                  : kind == "append" ? Join::append
+                                                     : Join::entries;
                 if (kind != "lines" && kind != "append" && kind != "entries")
-                    reader.complain(Reader::child(here, rule.key()), "must be \"lines\", \"entries\" or \"append\"");
+                    reader.complain(Reader::child(here, rule.key()),
+                                    "must be \"lines\", \"entries\" or \"append\"");
                 part.merge[edit::to_string(edit::parse_key_path(rule.key()))] = join;
             }
         }
@@ -379,14 +403,17 @@ Result<Agent> read_agent(std::string name, std::string origin, std::map<std::str
         shadow.file = reader.text(item, path, "file", true);
         need_file(shadow.file, path);
         const auto by = reader.text(item, path, "by", true);
-        constexpr std::pair<std::string_view, Shadow::By> kinds[] = {{"file", Shadow::By::file},
-                                                                     {"folder", Shadow::By::folder},
-                                                                     {"directory", Shadow::By::directory},
-                                                                     {"project", Shadow::By::project},
-                                                                     {"environment", Shadow::By::environment}};
-        const auto kind = std::find_if(std::begin(kinds), std::end(kinds), [&](const auto& k) { return k.first == by; });
+        constexpr std::pair<std::string_view, Shadow::By> kinds[] = {
+            {"file", Shadow::By::file},
+            {"folder", Shadow::By::folder},
+            {"directory", Shadow::By::directory},
+            {"project", Shadow::By::project},
+            {"environment", Shadow::By::environment}};
+        const auto kind =
+            std::find_if(std::begin(kinds), std::end(kinds), [&](const auto& k) { return k.first == by; });
         if (kind == std::end(kinds)) {
-            reader.complain(Reader::child(path, "by"), "'by' must be file, folder, directory, project or environment");
+            reader.complain(Reader::child(path, "by"),
+                            "'by' must be file, folder, directory, project or environment");
         } else {
             shadow.by = kind->second;
         }
@@ -423,7 +450,8 @@ Result<Agent> read_agent(std::string name, std::string origin, std::map<std::str
     for (const auto& part : agent.parts) {
         if (part.document.empty() || !checked.insert(part.document).second) continue;
         const std::string& body = agent.documents.at(part.document);
-        const std::string where = (agent.origin == "built-in" ? agent.name : agent.origin) + "/" + part.document;
+        const std::string where =
+            (agent.origin == "built-in" ? agent.name : agent.origin) + "/" + part.document;
         if (const auto format = edit_format(agent.file(part.file)->format)) {
             if (const auto parsed = edit::Document::parse(*format, body); !parsed)
                 return fail(ErrorKind::usage, "cannot use the template " + where + ": " + parsed.error().what,
@@ -439,14 +467,16 @@ Result<Agent> read_agent(std::string name, std::string origin, std::map<std::str
             if (!bad.empty())
                 return fail(ErrorKind::usage, "cannot use the template " + where + ":" + std::to_string(line),
                             "there is no placeholder {{" + bad + "}}",
-                            "use one of: " + join(placeholder_names(), ", ") + ", model.NAME for a name in [models]");
+                            "use one of: " + join(placeholder_names(), ", ") +
+                                ", model.NAME for a name in [models]");
         }
     }
     return agent;
 }
 
 const Agent* Catalogue::find(std::string_view name) const {
-    const auto found = std::find_if(agents.begin(), agents.end(), [&](const Agent& agent) { return agent.name == name; });
+    const auto found =
+        std::find_if(agents.begin(), agents.end(), [&](const Agent& agent) { return agent.name == name; });
     return found == agents.end() ? nullptr : &*found;
 }
 
@@ -525,7 +555,8 @@ Result<system::Path> home_of(const Agent& agent, const system::Environment& envi
     return system::Path(agent.home);
 }
 
-Result<system::Path> path_of(const Agent& agent, const AgentFile& file, const system::Environment& environment) {
+Result<system::Path> path_of(const Agent& agent, const AgentFile& file,
+                             const system::Environment& environment) {
     auto home = home_of(agent, environment);
     if (!home) return home;
     return *home / file.path;

@@ -12,11 +12,11 @@
 
 namespace dbx::agents {
 
-// An agent is a folder of documents and its agent.toml; these types are that folder, read. See templates/*/agent.toml
-// for the format by example and README.md, "Adding an agent".
+// An agent is a folder of documents and its agent.toml; these types are that folder, read. See
+// templates/*/agent.toml for the format by example and README.md, "Adding an agent".
 
-// A condition is met when every name in it has one of the listed values: auth (helper, pat, env, proxy), gateway (remote,
-// loopback), claude_betas (on, off).
+// A condition is met when every name in it has one of the listed values: auth (helper, pat, env, proxy),
+// gateway (remote, loopback), claude_betas (on, off).
 using Condition = std::map<std::string, std::vector<std::string>>;
 using Facts = std::map<std::string, std::string>;
 bool holds(const Condition& condition, const Facts& facts);
@@ -71,9 +71,9 @@ struct Shadow {
 };
 
 struct Warning {
-    std::string file;         // a key in a file …
-    edit::KeyPath key;        //
-    std::string environment;  // … or a variable
+    std::string file;        // a key in a file …
+    edit::KeyPath key;       //
+    std::string environment; // … or a variable
     std::vector<std::string> unless;
     bool has_unless = false;
     Condition when;
@@ -100,10 +100,10 @@ struct Agent {
     std::string name;
     std::string origin; // "built-in", or the folder it was read from
     std::string display_name;
-    bool always = false;   // part of --all, found or not
-    int order = 100;       // among the agents of --all
-    bool loopback = true;  // false: a loopback gateway can never serve it
-    std::string route;     // below the gateway root
+    bool always = false;  // part of --all, found or not
+    int order = 100;      // among the agents of --all
+    bool loopback = true; // false: a loopback gateway can never serve it
+    std::string route;    // below the gateway root
     std::vector<std::string> auth;
     std::string token_variable;
     std::string program;
@@ -124,14 +124,14 @@ struct Agent {
     const AgentFile* file(std::string_view file_name) const;
 };
 
-// Reads one agent from its files. Errors name the file and the line: a key that does not exist, a missing document, a
-// placeholder nobody fills. Kind: usage.
+// Reads one agent from its files. Errors name the file and the line: a key that does not exist, a missing
+// document, a placeholder nobody fills. Kind: usage.
 Result<Agent> read_agent(std::string name, std::string origin, std::map<std::string, std::string> documents);
 
 // All agents: the built-in ones, and the folders in $XDG_CONFIG_HOME/dbx-agents/templates, which win over
 // built-in ones of the same name.
 struct Catalogue {
-    std::vector<Agent> agents; // by order, then name
+    std::vector<Agent> agents;                        // by order, then name
     std::map<std::string, Error, std::less<>> broken; // users' templates that can't be used, by name
     const Agent* find(std::string_view name) const;
     std::vector<std::string> names() const;
@@ -145,9 +145,11 @@ Result<system::Path> user_templates(const system::Environment& environment);
 Result<system::Path> home_of(const Agent& agent, const system::Environment& environment);
 
 // The path of one of its files.
-Result<system::Path> path_of(const Agent& agent, const AgentFile& file, const system::Environment& environment);
+Result<system::Path> path_of(const Agent& agent, const AgentFile& file,
+                             const system::Environment& environment);
 
-// Where a value's placeholders come from. A string that is nothing but one placeholder takes the variable's type.
+// Where a value's placeholders come from. A string that is nothing but one placeholder takes the variable's
+// type.
 struct Variables {
     std::map<std::string, edit::Value> values;
     std::vector<std::string> secrets; // names whose values are secret

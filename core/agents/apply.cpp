@@ -5,7 +5,9 @@ namespace dbx::agents {
 
 namespace {
 
-Error interrupted() { return {ErrorKind::interrupted, "interrupted", {}, {}, {}}; }
+Error interrupted() {
+    return {ErrorKind::interrupted, "interrupted", {}, {}, {}};
+}
 
 // Puts one file back to how it was before this run.
 Result<void> put_back(const FileChange& change, system::FileSystem& files) {
@@ -16,10 +18,12 @@ Result<void> put_back(const FileChange& change, system::FileSystem& files) {
 void remove_created(const FileChange& change, system::FileSystem& files) {
     if (!change.entry || change.existed) return;
     const auto& created = change.entry->created_directories;
-    for (auto folder = created.rbegin(); folder != created.rend(); ++folder) (void)files.remove_empty_directory(*folder);
+    for (auto folder = created.rbegin(); folder != created.rend(); ++folder)
+        (void)files.remove_empty_directory(*folder);
 }
 
-Result<void> carry_out(const FileChange& change, const system::Environment& environment, system::FileSystem& files) {
+Result<void> carry_out(const FileChange& change, const system::Environment& environment,
+                       system::FileSystem& files) {
     // The file as it was planned on? An agent may have written in between.
     const auto status = files.status(change.real);
     if (!status) return fail(status.error());
@@ -56,7 +60,8 @@ Result<void> apply(const std::vector<const FileChange*>& changes, state::Journal
         if (change->backup) {
             auto blob = journal.store_blob(*change->backup, files);
             if (!blob) return fail(blob.error());
-            journal.add_backup({change->real, true, *blob, change->entry->before_mode, system::format_utc(now)});
+            journal.add_backup(
+                {change->real, true, *blob, change->entry->before_mode, system::format_utc(now)});
             auto entry = *change->entry;
             entry.before_blob = *blob;
             journal.put(std::move(entry));
@@ -88,8 +93,9 @@ Result<void> apply(const std::vector<const FileChange*>& changes, state::Journal
         Error error = outcome.error();
         for (auto change = done.rbegin(); change != done.rend(); ++change) {
             if (auto back = put_back(**change, files); !back) {
-                error.state = "Not everything could be put back: " + system::display_path(environment, (*change)->named) +
-                              " has its new content (" + back.error().why + "). dbx-agents revert takes it back.";
+                error.state = "Not everything could be put back: " +
+                              system::display_path(environment, (*change)->named) + " has its new content (" +
+                              back.error().why + "). dbx-agents revert takes it back.";
                 return fail(error);
             }
             remove_created(**change, files);

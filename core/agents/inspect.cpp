@@ -12,7 +12,9 @@ namespace {
 
 using edit::Value;
 
-std::string text_of(const Value& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
+std::string text_of(const Value& value) {
+    return value.is_string() ? value.get<std::string>() : value.dump();
+}
 
 struct Known {
     edit::KeyPath path;
@@ -23,8 +25,8 @@ bool holds_secret(const Value& value) {
     if (value.is_string())
         return value.get<std::string>().find("{{token}}") != std::string::npos ||
                value.get<std::string>().find("{{local_key}}") != std::string::npos;
-    return value.is_structured() &&
-           std::any_of(value.begin(), value.end(), [](const Value& element) { return holds_secret(element); });
+    return value.is_structured() && std::any_of(value.begin(), value.end(),
+                                                [](const Value& element) { return holds_secret(element); });
 }
 
 void collect(const Value& value, edit::KeyPath& path, std::vector<Known>& out) {
@@ -36,7 +38,8 @@ void collect(const Value& value, edit::KeyPath& path, std::vector<Known>& out) {
         }
         return;
     }
-    const bool there = std::any_of(out.begin(), out.end(), [&](const Known& known) { return known.path == path; });
+    const bool there =
+        std::any_of(out.begin(), out.end(), [&](const Known& known) { return known.path == path; });
     if (!there) out.push_back({path, holds_secret(value)});
 }
 
@@ -55,7 +58,8 @@ std::vector<Known> known_keys(const Agent& agent, const AgentFile& file, const s
     if (entry) {
         for (const auto& key : entry->keys) {
             if (key.kind != state::WrittenKey::Kind::remove) continue;
-            if (std::none_of(known.begin(), known.end(), [&](const Known& item) { return item.path == key.path; }))
+            if (std::none_of(known.begin(), known.end(),
+                             [&](const Known& item) { return item.path == key.path; }))
                 known.push_back({key.path, false});
         }
     }
@@ -91,7 +95,8 @@ std::vector<ShadowFile> shadow_files(const Agent& agent, const AgentFile& file, 
             break;
         case Shadow::By::folder:
             if (const auto names = files.list(shadow.path)) {
-                for (auto name = names->rbegin(); name != names->rend(); ++name) add(shadow, system::Path(shadow.path) / *name);
+                for (auto name = names->rbegin(); name != names->rend(); ++name)
+                    add(shadow, system::Path(shadow.path) / *name);
             }
             break;
         case Shadow::By::directory:
@@ -162,8 +167,8 @@ KeyReport report_key(const Known& known, const edit::Document& document, const s
         break;
     case KeyState::back:
         report.drift = written->kind == state::WrittenKey::Kind::remove ? "setup took it out, and it is back"
-                       : found                                          ? "it has its value from before setup again"
-                                                                        : "setup wrote it, and it is gone";
+                       : found ? "it has its value from before setup again"
+                               : "setup wrote it, and it is gone";
         break;
     case KeyState::changed:
         report.drift = written->kind == state::WrittenKey::Kind::remove ? "setup took it out, and it is back"
@@ -176,8 +181,8 @@ KeyReport report_key(const Known& known, const edit::Document& document, const s
 
 } // namespace
 
-Result<AgentReport> inspect(const Agent& agent, const state::Journal& journal, const system::Environment& environment,
-                            system::FileSystem& files) {
+Result<AgentReport> inspect(const Agent& agent, const state::Journal& journal,
+                            const system::Environment& environment, system::FileSystem& files) {
     AgentReport report;
     report.agent = &agent;
     report.installed = find_installed(agent, environment, files);
@@ -202,7 +207,8 @@ Result<AgentReport> inspect(const Agent& agent, const state::Journal& journal, c
         }
         const auto status = files.status(*real);
         item.exists = status && status->kind != system::FileKind::missing;
-        auto text = item.exists ? files.read(*real, edit::max_file_bytes) : Result<std::string>(empty_text(file.format));
+        auto text = item.exists ? files.read(*real, edit::max_file_bytes)
+                                : Result<std::string>(empty_text(file.format));
         if (!text) {
             item.problem = text.error().why.empty() ? text.error().what : text.error().why;
             report.files.push_back(std::move(item));
@@ -210,7 +216,8 @@ Result<AgentReport> inspect(const Agent& agent, const state::Journal& journal, c
         }
         const auto format = edit_format(file.format);
         if (!format) {
-            if (entry && item.exists && system::sha256(*text) != entry->after_hash) item.problem = "changed since setup";
+            if (entry && item.exists && system::sha256(*text) != entry->after_hash)
+                item.problem = "changed since setup";
             report.files.push_back(std::move(item));
             continue;
         }

@@ -36,7 +36,7 @@ struct AgentReport {
 };
 
 // What is configured now, whose it is, and what wins over it. Reads files only.
-Result<AgentReport> inspect(const Agent& agent, const state::Journal& journal, const system::Environment& environment,
-                            system::FileSystem& files);
+Result<AgentReport> inspect(const Agent& agent, const state::Journal& journal,
+                            const system::Environment& environment, system::FileSystem& files);
 
 } // namespace dbx::agents

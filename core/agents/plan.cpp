@@ -24,9 +24,13 @@ constexpr std::pair<Auth, std::string_view> auth_names[] = {{Auth::automatic, "a
                                                             {Auth::env, "env"},
                                                             {Auth::proxy, "proxy"}};
 
-bool same(const Value& a, const Value& b) { return nlohmann::json(a) == nlohmann::json(b); }
+bool same(const Value& a, const Value& b) {
+    return nlohmann::json(a) == nlohmann::json(b);
+}
 
-std::string text_of(const Value& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
+std::string text_of(const Value& value) {
+    return value.is_string() ? value.get<std::string>() : value.dump();
+}
 
 bool offers(const Agent& agent, Auth auth) {
     return std::find(agent.auth.begin(), agent.auth.end(), to_string(auth)) != agent.auth.end();
@@ -35,14 +39,18 @@ bool offers(const Agent& agent, Auth auth) {
 // The version that an auth form wants, when the installed one is older.
 const Requirement* unmet(const Agent& agent, Auth auth, const Installed& installed) {
     for (const auto& requirement : agent.requirements) {
-        if (requirement.auth == to_string(auth) && is_below(installed, requirement.version)) return &requirement;
+        if (requirement.auth == to_string(auth) && is_below(installed, requirement.version))
+            return &requirement;
     }
     return nullptr;
 }
 
 Error no_proxy_yet(const Agent& agent, const std::string& why) {
-    return {ErrorKind::credential, "cannot configure " + agent.display_name + " with the local proxy", why,
-            "give it a personal access token (DATABRICKS_TOKEN, or a profile in ~/.databrickscfg) and use --auth pat, "
+    return {ErrorKind::credential,
+            "cannot configure " + agent.display_name + " with the local proxy",
+            why,
+            "give it a personal access token (DATABRICKS_TOKEN, or a profile in ~/.databrickscfg) and use "
+            "--auth pat, "
             "or use --auth env",
             {}};
 }
@@ -52,8 +60,8 @@ struct Chosen {
     std::string reason;
 };
 
-// The auth form: 1. what was asked for, if the agent and its version can; auto: 2. helper, 3. pat for a personal access
-// token, 4. proxy.
+// The auth form: 1. what was asked for, if the agent and its version can; auto: 2. helper, 3. pat for a
+// personal access token, 4. proxy.
 Result<Chosen> choose_auth(const Agent& agent, const SetupRequest& request, const Installed& installed) {
     const std::string installed_name =
         agent.display_name + (installed.version ? " " + *installed.version : std::string());
@@ -61,12 +69,14 @@ Result<Chosen> choose_auth(const Agent& agent, const SetupRequest& request, cons
         if (request.auth == Auth::proxy)
             return fail(no_proxy_yet(agent, "this version of dbx-agents has no proxy command yet"));
         if (!offers(agent, request.auth)) {
-            // Cursor has one way only, and it is not written by us: --auth for all agents at once does not fail on it.
+            // Cursor has one way only, and it is not written by us: --auth for all agents at once does not
+            // fail on it.
             if (agent.auth == std::vector<std::string>{"pat"} && agent.token_variable.empty())
                 return Chosen{Auth::pat, "the key is pasted by hand"};
             return fail(ErrorKind::usage,
                         "cannot configure " + agent.display_name + " with --auth " + to_string(request.auth),
-                        agent.display_name + " has no setting for it", "use one of: " + join(agent.auth, ", "));
+                        agent.display_name + " has no setting for it",
+                        "use one of: " + join(agent.auth, ", "));
         }
         if (const auto* requirement = unmet(agent, request.auth, installed))
             return fail(ErrorKind::usage,
@@ -76,7 +86,8 @@ Result<Chosen> choose_auth(const Agent& agent, const SetupRequest& request, cons
                         "upgrade " + agent.display_name + ", or use another --auth");
         if (request.auth == Auth::pat && !request.token) {
             if (!agent.token_variable.empty())
-                return fail(ErrorKind::credential, "cannot configure " + agent.display_name + " with --auth pat",
+                return fail(ErrorKind::credential,
+                            "cannot configure " + agent.display_name + " with --auth pat",
                             request.no_token_reason,
                             "export DATABRICKS_TOKEN, or put a token into a profile of ~/.databrickscfg");
         }
@@ -87,14 +98,17 @@ Result<Chosen> choose_auth(const Agent& agent, const SetupRequest& request, cons
     if (offers(agent, Auth::helper)) {
         const auto* requirement = unmet(agent, Auth::helper, installed);
         if (!requirement) return Chosen{Auth::helper, agent.display_name + " runs a command for its token"};
-        why_not_helper = installed_name + " is older than " + requirement->version + ", so it can't run a command for its token";
+        why_not_helper = installed_name + " is older than " + requirement->version +
+                         ", so it can't run a command for its token";
     }
     if (offers(agent, Auth::pat) && request.token && request.token_is_pat)
-        return Chosen{Auth::pat, why_not_helper + ", and " + request.credential + " is a personal access token"};
-    return fail(no_proxy_yet(agent, why_not_helper + ", " +
-                                        (request.token ? request.credential + " is not a personal access token"
-                                                       : request.no_token_reason) +
-                                        ", and this version of dbx-agents has no proxy command yet"));
+        return Chosen{Auth::pat,
+                      why_not_helper + ", and " + request.credential + " is a personal access token"};
+    return fail(
+        no_proxy_yet(agent, why_not_helper + ", " +
+                                (request.token ? request.credential + " is not a personal access token"
+                                               : request.no_token_reason) +
+                                ", and this version of dbx-agents has no proxy command yet"));
 }
 
 // What setup wants of one file.
@@ -113,11 +127,13 @@ struct Wanted {
     };
     std::vector<Remove> removes;
     std::optional<std::string> text; // text files
-    std::optional<std::string> blank; // what a file that is not there yet begins with, in the documents' own form
+    std::optional<std::string>
+        blank; // what a file that is not there yet begins with, in the documents' own form
     bool secret = false;
 };
 
-Result<Wanted> collect(const Agent& agent, const AgentFile& file, const Facts& facts, const Variables& variables) {
+Result<Wanted> collect(const Agent& agent, const AgentFile& file, const Facts& facts,
+                       const Variables& variables) {
     Wanted wanted;
     for (const auto& part : agent.parts) {
         if (part.file != file.name || !holds(part.when, facts)) continue;
@@ -133,13 +149,15 @@ Result<Wanted> collect(const Agent& agent, const AgentFile& file, const Facts& f
         auto leaves = render(agent, part.document, *format, variables);
         if (!leaves) return fail(leaves.error());
         if (*format == edit::Format::dotenv) {
-            if (const auto text = render_text(agent, part.document, variables)) wanted.blank = wanted.blank.value_or("") + *text;
+            if (const auto text = render_text(agent, part.document, variables))
+                wanted.blank = wanted.blank.value_or("") + *text;
         }
         for (auto& leaf : *leaves) {
             const auto rule = part.merge.find(edit::to_string(leaf.path));
             wanted.secret = wanted.secret || leaf.secret;
             wanted.sets.push_back({std::move(leaf.path), std::move(leaf.value), leaf.secret,
-                                   rule == part.merge.end() ? Join::replace : rule->second, part.only_present});
+                                   rule == part.merge.end() ? Join::replace : rule->second,
+                                   part.only_present});
         }
     }
     return wanted;
@@ -162,8 +180,13 @@ class FilePlanner {
     FilePlanner(const Agent& agent, const AgentFile& file, const state::Journal& journal,
                 const system::Environment& environment, system::FileSystem& files, system::WallTime now,
                 std::string auth)
-        : agent_(agent), file_(file), journal_(journal), environment_(environment), files_(files), now_(now),
-          auth_(std::move(auth)) {}
+        : agent_(agent)
+        , file_(file)
+        , journal_(journal)
+        , environment_(environment)
+        , files_(files)
+        , now_(now)
+        , auth_(std::move(auth)) {}
 
     // nullopt: nothing to do and nothing to say.
     Result<std::optional<FileChange>> plan(Wanted wanted) {
@@ -173,7 +196,8 @@ class FilePlanner {
         const auto real = files_.resolve(*named);
         if (!real) return fail(real.error());
         entry_ = journal_.find(*real);
-        if (wanted.sets.empty() && wanted.removes.empty() && !wanted.text && !entry_) return std::optional<FileChange>{};
+        if (wanted.sets.empty() && wanted.removes.empty() && !wanted.text && !entry_)
+            return std::optional<FileChange>{};
 
         change_.agent = agent_.name;
         change_.file_name = file_.name;
@@ -187,7 +211,8 @@ class FilePlanner {
             auto bytes = files_.read(*real, edit::max_file_bytes);
             if (!bytes) { // by the name that the user knows
                 Error error = bytes.error();
-                error.what = "cannot read " + shown_ + (*real == *named ? "" : ", which leads to " + real->string());
+                error.what =
+                    "cannot read " + shown_ + (*real == *named ? "" : ", which leads to " + real->string());
                 return fail(error);
             }
             change_.existed = true;
@@ -204,8 +229,8 @@ class FilePlanner {
         if (change_.changes()) {
             if (!change_.existed && !change_.after) return std::optional<FileChange>{};
             if (auto writable = files_.check_writable(*real); !writable) return fail(writable.error());
-            const bool ours = change_.after && (!keys_.empty() || wanted.text || change_.mode_after != original_mode_ ||
-                                                !pristine_existed_);
+            const bool ours = change_.after && (!keys_.empty() || wanted.text ||
+                                                change_.mode_after != original_mode_ || !pristine_existed_);
             if (ours) {
                 record();
             } else {
@@ -216,14 +241,16 @@ class FilePlanner {
     }
 
   private:
-    // A file that receives a secret loses its group and other bits; one that no longer holds ours gets them back.
+    // A file that receives a secret loses its group and other bits; one that no longer holds ours gets them
+    // back.
     void plan_mode(bool secret) {
         if (!change_.existed) {
             change_.mode_after = 0600;
             return;
         }
         original_mode_ = change_.mode_before;
-        if (entry_ && entry_->existed && change_.mode_before == entry_->after_mode) original_mode_ = entry_->before_mode;
+        if (entry_ && entry_->existed && change_.mode_before == entry_->after_mode)
+            original_mode_ = entry_->before_mode;
         change_.mode_after = secret ? original_mode_ & ~mode_t{077} : original_mode_;
         if (secret && change_.mode_before != change_.mode_after)
             change_.remarks.push_back("it receives a token, so from now on only you can read it");
@@ -243,7 +270,8 @@ class FilePlanner {
     Result<void> plan_keys(Wanted& wanted) {
         const edit::Format format = *edit_format(file_.format);
         // Where the new text starts from, and what the file would be without us:
-        // 1. as setup left it: from the bytes before that setup, so that keys no longer wanted vanish without a trace;
+        // 1. as setup left it: from the bytes before that setup, so that keys no longer wanted vanish without
+        // a trace;
         // 2. changed since: from the file as it is; keys no longer wanted are put back one by one;
         // 3. never touched by us: from the file as it is.
         std::string base = change_.existed ? change_.before : new_text(wanted);
@@ -251,7 +279,8 @@ class FilePlanner {
         pristine_existed_ = change_.existed;
         bool touched = false;
         if (entry_ && change_.existed) {
-            auto stored = entry_->existed ? journal_.blob(entry_->before_blob, files_) : std::optional<std::string>("");
+            auto stored =
+                entry_->existed ? journal_.blob(entry_->before_blob, files_) : std::optional<std::string>("");
             pristine_existed_ = entry_->existed;
             if (stored && system::sha256(change_.before) == entry_->after_hash) {
                 base = entry_->existed ? *stored : new_text(wanted);
@@ -333,14 +362,16 @@ class FilePlanner {
     std::vector<const WrittenKey*> no_longer_wanted(const Wanted& wanted) const {
         std::vector<const WrittenKey*> keys;
         for (const auto& key : entry_->keys) {
-            const bool is_set = std::any_of(wanted.sets.begin(), wanted.sets.end(), [&](const Wanted::Set& set) {
-                if (set.path != key.path) return false;
-                if (key.kind != WrittenKey::Kind::append) return true;
-                return std::any_of(set.value.begin(), set.value.end(),
-                                   [&](const Value& element) { return same(element, key.element); });
-            });
-            const bool is_removed = std::any_of(wanted.removes.begin(), wanted.removes.end(),
-                                                [&](const Wanted::Remove& remove) { return remove.path == key.path; });
+            const bool is_set =
+                std::any_of(wanted.sets.begin(), wanted.sets.end(), [&](const Wanted::Set& set) {
+                    if (set.path != key.path) return false;
+                    if (key.kind != WrittenKey::Kind::append) return true;
+                    return std::any_of(set.value.begin(), set.value.end(),
+                                       [&](const Value& element) { return same(element, key.element); });
+                });
+            const bool is_removed =
+                std::any_of(wanted.removes.begin(), wanted.removes.end(),
+                            [&](const Wanted::Remove& remove) { return remove.path == key.path; });
             if (!is_set && !is_removed) keys.push_back(&key);
         }
         return keys;
@@ -366,8 +397,10 @@ class FilePlanner {
                 const auto missing = std::count_if(set.value.begin(), set.value.end(),
                                                    [&](const Value& element) { return !is_there(element); });
                 if (missing > 0)
-                    change_.keys.push_back({set.path, Action::added,
-                                            std::to_string(missing) + (missing == 1 ? " entry" : " entries"), {}});
+                    change_.keys.push_back({set.path,
+                                            Action::added,
+                                            std::to_string(missing) + (missing == 1 ? " entry" : " entries"),
+                                            {}});
                 continue;
             }
             if (found && same(found->value, set.value)) continue;
@@ -376,14 +409,18 @@ class FilePlanner {
         if (!entry_) return;
         for (const WrittenKey* key : no_longer_wanted(wanted)) {
             if (state_of(*key, before) != KeyState::ours || key->kind == WrittenKey::Kind::append) continue;
-            change_.keys.push_back({key->path, key->existed ? Action::set : Action::removed,
-                                    key->existed ? edit::mask_value(key->path.back(), text_of(key->before_value)) : "", {}});
+            change_.keys.push_back(
+                {key->path,
+                 key->existed ? Action::set : Action::removed,
+                 key->existed ? edit::mask_value(key->path.back(), text_of(key->before_value)) : "",
+                 {}});
         }
     }
 
     // What the journal remembers: the difference to the file as it would be without us.
     Result<void> journal_keys(const Wanted& wanted, edit::Format format) {
-        const auto document = edit::Document::parse(format, pristine_existed_ ? pristine_ : empty_text(file_.format));
+        const auto document =
+            edit::Document::parse(format, pristine_existed_ ? pristine_ : empty_text(file_.format));
         if (!document) return fail(document.error());
         const auto remember = [&](const edit::KeyPath& path, WrittenKey::Kind kind) {
             WrittenKey key;
@@ -452,13 +489,15 @@ class FilePlanner {
         if (entry_ && change_.existed) {
             entry.created_directories = entry_->created_directories;
         } else if (!change_.existed) {
-            for (system::Path folder = change_.real.parent_path(); folder.has_relative_path(); folder = folder.parent_path()) {
+            for (system::Path folder = change_.real.parent_path(); folder.has_relative_path();
+                 folder = folder.parent_path()) {
                 const auto status = files_.status(folder);
                 if (!status || status->kind != system::FileKind::missing) break;
                 entry.created_directories.insert(entry.created_directories.begin(), folder);
             }
         }
-        const auto old_pieces = pieces_of(pristine_existed_ ? std::string_view(pristine_) : std::string_view());
+        const auto old_pieces =
+            pieces_of(pristine_existed_ ? std::string_view(pristine_) : std::string_view());
         const auto new_pieces = pieces_of(*change_.after);
         for (const auto& hunk : edit::diff(old_pieces, new_pieces)) {
             state::WrittenPieces run{hunk.before_begin, hunk.before_end, {}};
@@ -501,7 +540,8 @@ std::optional<Auth> parse_auth(std::string_view name) {
     return std::nullopt;
 }
 
-std::map<std::string, std::string> models_for(const Agent& agent, const std::map<std::string, std::string>& overrides) {
+std::map<std::string, std::string> models_for(const Agent& agent,
+                                              const std::map<std::string, std::string>& overrides) {
     auto models = agent.models;
     if (const auto main = overrides.find("main"); main != overrides.end()) {
         models["main"] = main->second;
@@ -516,7 +556,8 @@ std::map<std::string, std::string> models_for(const Agent& agent, const std::map
 }
 
 Result<AgentPlan> plan_setup(const Agent& agent, const SetupRequest& request, const state::Journal& journal,
-                             const system::Environment& environment, system::FileSystem& files, system::WallTime now) {
+                             const system::Environment& environment, system::FileSystem& files,
+                             system::WallTime now) {
     AgentPlan plan;
     plan.agent = &agent;
     plan.installed = find_installed(agent, environment, files);
@@ -537,7 +578,8 @@ Result<AgentPlan> plan_setup(const Agent& agent, const SetupRequest& request, co
     }
     if (!request.helper.empty()) {
         variables.values["helper.command"] = request.helper.front();
-        variables.values["helper.args"] = std::vector<std::string>(request.helper.begin() + 1, request.helper.end());
+        variables.values["helper.args"] =
+            std::vector<std::string>(request.helper.begin() + 1, request.helper.end());
         std::vector<std::string> quoted;
         for (const auto& word : request.helper) quoted.push_back(shell_quote(word));
         variables.values["helper.shell"] = join(quoted, " ");
@@ -550,7 +592,8 @@ Result<AgentPlan> plan_setup(const Agent& agent, const SetupRequest& request, co
     for (const auto& file : agent.files) {
         auto wanted = collect(agent, file, facts, variables);
         if (!wanted) return fail(wanted.error());
-        auto change = FilePlanner(agent, file, journal, environment, files, now, to_string(plan.auth)).plan(std::move(*wanted));
+        auto change = FilePlanner(agent, file, journal, environment, files, now, to_string(plan.auth))
+                          .plan(std::move(*wanted));
         if (!change) return fail(change.error());
         if (*change) plan.files.push_back(std::move(**change));
     }
@@ -576,7 +619,8 @@ Result<AgentPlan> plan_setup(const Agent& agent, const SetupRequest& request, co
             }
         }
         if (!value) continue;
-        if (warning.has_unless && std::find(warning.unless.begin(), warning.unless.end(), *value) != warning.unless.end())
+        if (warning.has_unless &&
+            std::find(warning.unless.begin(), warning.unless.end(), *value) != warning.unless.end())
             continue;
         plan.warnings.push_back(place + ": " + warning.text);
     }
@@ -584,7 +628,8 @@ Result<AgentPlan> plan_setup(const Agent& agent, const SetupRequest& request, co
         const auto home = home_of(agent, environment);
         const auto status = home ? files.status(*home) : fail(home.error());
         if (status && status->kind == system::FileKind::missing)
-            plan.warnings.push_back(agent.home_variable + " names a folder that is not there yet: " + home->string());
+            plan.warnings.push_back(agent.home_variable +
+                                    " names a folder that is not there yet: " + home->string());
     }
     for (const auto& bad : agent.bad_versions) {
         const auto have = plan.installed.version ? parse_version(*plan.installed.version) : std::nullopt;

@@ -35,9 +35,10 @@ struct FileChange {
     std::vector<Key> keys;
     std::vector<std::string> secrets; // values to mask in every output
 
-    std::optional<state::WrittenFile> entry; // what the journal will say; nullopt with `forget`: nothing any more
-    bool forget = false;                     // the journal's entry goes
-    std::optional<std::string> backup;       // bytes to keep: never with a value of ours in them
+    std::optional<state::WrittenFile>
+        entry;                         // what the journal will say; nullopt with `forget`: nothing any more
+    bool forget = false;               // the journal's entry goes
+    std::optional<std::string> backup; // bytes to keep: never with a value of ours in them
     std::vector<system::Path> remove_directories; // if empty afterwards, innermost first
     std::vector<std::string> remarks;             // sentences for the user
 
@@ -55,11 +56,11 @@ struct SetupRequest {
     std::string gateway;   // the root, without a slash at its end
     std::string workspace; // may be empty
     Auth auth = Auth::automatic;
-    std::optional<Secret> token;      // a static one, if there is one
-    bool token_is_pat = false;        // a personal access token: may be written into a file
-    std::string credential;           // for messages: "DATABRICKS_TOKEN in the environment"; empty when there is none
-    std::string no_token_reason;      // why there is no static token
-    std::vector<std::string> helper;  // argv of the command that prints a token
+    std::optional<Secret> token; // a static one, if there is one
+    bool token_is_pat = false;   // a personal access token: may be written into a file
+    std::string credential; // for messages: "DATABRICKS_TOKEN in the environment"; empty when there is none
+    std::string no_token_reason;               // why there is no static token
+    std::vector<std::string> helper;           // argv of the command that prints a token
     std::map<std::string, std::string> models; // overrides: "main", "opus", …
     bool model_from_flag = false;
     std::string claude_betas = "off";
@@ -75,27 +76,33 @@ struct AgentPlan {
     std::vector<std::string> notes;
 };
 
-// Plans one agent. Reads files, changes nothing, asks nobody. Errors: file (does not parse, can't be written: with the
-// path, line and column), credential (the auth form wants one), usage.
+// Plans one agent. Reads files, changes nothing, asks nobody. Errors: file (does not parse, can't be written:
+// with the path, line and column), credential (the auth form wants one), usage.
 Result<AgentPlan> plan_setup(const Agent& agent, const SetupRequest& request, const state::Journal& journal,
-                             const system::Environment& environment, system::FileSystem& files, system::WallTime now);
+                             const system::Environment& environment, system::FileSystem& files,
+                             system::WallTime now);
 
-// The models that setup writes: the template's, overridden by `overrides`; a main model whose name holds a family's name
+// The models that setup writes: the template's, overridden by `overrides`; a main model whose name holds a
+// family's name
 // ("…-sonnet-…") stands for that family as well unless the family has its own override.
-std::map<std::string, std::string> models_for(const Agent& agent, const std::map<std::string, std::string>& overrides);
+std::map<std::string, std::string> models_for(const Agent& agent,
+                                              const std::map<std::string, std::string>& overrides);
 
-// Takes back what the journal has of these agents (all when empty). `force`: also keys that somebody changed since.
+// Takes back what the journal has of these agents (all when empty). `force`: also keys that somebody changed
+// since.
 enum class Force { no, yes };
 Result<std::vector<FileChange>> plan_revert(const std::vector<std::string>& agents, Force force,
-                                            const state::Journal& journal, const system::Environment& environment,
+                                            const state::Journal& journal,
+                                            const system::Environment& environment,
                                             system::FileSystem& files);
 
-// Carries out the changes, all or nothing: every file is checked to be writable first; each is compared again with what was
-// planned on; a failure (or an interrupt) puts back what was written. Errors say which.
+// Carries out the changes, all or nothing: every file is checked to be writable first; each is compared again
+// with what was planned on; a failure (or an interrupt) puts back what was written. Errors say which.
 Result<void> apply(const std::vector<const FileChange*>& changes, state::Journal& journal,
                    const system::Environment& environment, system::FileSystem& files, system::WallTime now);
 
-// --- shared by plan and revert -------------------------------------------------------------------------------------
+// --- shared by plan and revert
+// -------------------------------------------------------------------------------------
 
 // What became of a key since setup wrote it.
 enum class KeyState {
@@ -118,8 +125,8 @@ struct Reverted {
 Result<Reverted> revert_text(const state::WrittenFile& entry, const std::optional<std::string>& pristine,
                              const std::string& current, Force force);
 
-// A text cut into pieces for comparing: after every line end, comma and opening bracket, so that a file in one line
-// has pieces as well. A byte-order mark belongs to no piece.
+// A text cut into pieces for comparing: after every line end, comma and opening bracket, so that a file in
+// one line has pieces as well. A byte-order mark belongs to no piece.
 std::vector<std::string_view> pieces_of(std::string_view text);
 
 // The text that a format's new file begins with.

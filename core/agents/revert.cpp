@@ -18,11 +18,17 @@ using state::WrittenKey;
 
 constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
 
-bool same(const Value& a, const Value& b) { return nlohmann::json(a) == nlohmann::json(b); }
+bool same(const Value& a, const Value& b) {
+    return nlohmann::json(a) == nlohmann::json(b);
+}
 
-std::string text_of(const Value& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
+std::string text_of(const Value& value) {
+    return value.is_string() ? value.get<std::string>() : value.dump();
+}
 
-std::string header_name(std::string_view line) { return to_lower(trim(line.substr(0, line.find(':')))); }
+std::string header_name(std::string_view line) {
+    return to_lower(trim(line.substr(0, line.find(':'))));
+}
 
 std::vector<std::string> words(std::string_view value) {
     std::vector<std::string> result;
@@ -43,9 +49,10 @@ std::string without_entries(const WrittenKey& key, const std::string& value) {
                 kept.push_back(line);
                 continue;
             }
-            const auto old = std::find_if(old_lines.begin(), old_lines.end(), [&](const std::string& candidate) {
-                return !trim(candidate).empty() && header_name(candidate) == header_name(line);
-            });
+            const auto old =
+                std::find_if(old_lines.begin(), old_lines.end(), [&](const std::string& candidate) {
+                    return !trim(candidate).empty() && header_name(candidate) == header_name(line);
+                });
             if (old != old_lines.end()) kept.push_back(*old);
         }
         return join(kept, "\n");
@@ -75,10 +82,11 @@ std::string adapt_line_end(std::string_view line, bool crlf_there, bool lf_there
     return std::string(line);
 }
 
-// The current text with every run of pieces that setup wrote, and that still stands as it was written, replaced by
-// what stood there before: a three-way merge of which the middle version is known by hashes only. With force, pieces of
-// ours that were changed one for one go as well.
-std::string inverse_pieces(const WrittenFile& entry, std::string_view pristine, std::string_view current, Force force) {
+// The current text with every run of pieces that setup wrote, and that still stands as it was written,
+// replaced by what stood there before: a three-way merge of which the middle version is known by hashes only.
+// With force, pieces of ours that were changed one for one go as well.
+std::string inverse_pieces(const WrittenFile& entry, std::string_view pristine, std::string_view current,
+                           Force force) {
     std::string result;
     if (current.substr(0, 3) == byte_order_mark) {
         result = byte_order_mark;
@@ -117,7 +125,8 @@ std::string inverse_pieces(const WrittenFile& entry, std::string_view pristine, 
     for (const auto& run : runs) {
         const bool touched = std::any_of(edits.begin(), edits.end(), [&](const edit::Hunk& hunk) {
             const bool one_for_one = hunk.before_end - hunk.before_begin == hunk.after_end - hunk.after_begin;
-            if (force == Force::yes && one_for_one && run.begin <= hunk.before_begin && hunk.before_end <= run.end)
+            if (force == Force::yes && one_for_one && run.begin <= hunk.before_begin &&
+                hunk.before_end <= run.end)
                 return false;
             if (run.begin == run.end) return hunk.before_begin < run.begin && run.begin < hunk.before_end;
             if (hunk.before_begin == hunk.before_end)
@@ -159,7 +168,8 @@ std::vector<edit::Edit> prune_edits(const WrittenFile& entry, const edit::Docume
         }
     }
     std::vector<edit::Edit> edits;
-    for (auto path = containers.rbegin(); path != containers.rend(); ++path) edits.push_back(Edit::prune(*path));
+    for (auto path = containers.rbegin(); path != containers.rend(); ++path)
+        edits.push_back(Edit::prune(*path));
     return edits;
 }
 
@@ -187,7 +197,8 @@ bool is_empty_text(FileFormat format, const std::string& text) {
     rest = trim(rest);
     if (rest.empty()) return true;
     if (format != FileFormat::json && format != FileFormat::jsonc) return false;
-    return rest.size() >= 2 && rest.front() == '{' && rest.back() == '}' && trim(rest.substr(1, rest.size() - 2)).empty();
+    return rest.size() >= 2 && rest.front() == '{' && rest.back() == '}' &&
+           trim(rest.substr(1, rest.size() - 2)).empty();
 }
 
 std::string merge_lines(const std::string& value, const std::vector<std::string>& entries) {
@@ -294,7 +305,8 @@ Result<Reverted> revert_text(const WrittenFile& entry, const std::optional<std::
     }
     std::unique_ptr<edit::Document> old;
     if (pristine) {
-        if (auto parsed = edit::Document::parse(*format, entry.existed ? *pristine : empty_text(*file_format(entry.format))))
+        if (auto parsed = edit::Document::parse(
+                *format, entry.existed ? *pristine : empty_text(*file_format(entry.format))))
             old = std::move(*parsed);
     }
     const auto prune = prune_edits(entry, old.get());
@@ -317,7 +329,8 @@ Result<Reverted> revert_text(const WrittenFile& entry, const std::optional<std::
     result.text = std::move(*by_key);
     if (!pristine) return result;
 
-    // 2. By piece: exact in form where nobody touched ours, then by key for the rest. Taken when it means the same.
+    // 2. By piece: exact in form where nobody touched ours, then by key for the rest. Taken when it means the
+    // same.
     const auto meaning = edit::Document::parse(*format, result.text);
     if (!meaning) return fail(meaning.error());
     const auto merged = edit::Document::parse(*format, inverse_pieces(entry, *pristine, current, force));
@@ -325,12 +338,14 @@ Result<Reverted> revert_text(const WrittenFile& entry, const std::optional<std::
     auto exact = undo(**merged);
     if (!exact) return result;
     const auto exact_meaning = edit::Document::parse(*format, *exact);
-    if (exact_meaning && same((*exact_meaning)->value(), (*meaning)->value())) result.text = std::move(*exact);
+    if (exact_meaning && same((*exact_meaning)->value(), (*meaning)->value()))
+        result.text = std::move(*exact);
     return result;
 }
 
 Result<std::vector<FileChange>> plan_revert(const std::vector<std::string>& agents, Force force,
-                                            const state::Journal& journal, const system::Environment& environment,
+                                            const state::Journal& journal,
+                                            const system::Environment& environment,
                                             system::FileSystem& files) {
     std::vector<FileChange> changes;
     for (const auto& entry : journal.written()) {
@@ -349,8 +364,9 @@ Result<std::vector<FileChange>> plan_revert(const std::vector<std::string>& agen
         const auto status = files.status(entry.path);
         if (!status) return fail(status.error());
         if (status->kind == system::FileKind::missing) {
-            change.remarks.push_back(entry.existed ? "the file is gone; its bytes from before setup are in the backups"
-                                                   : "the file is gone already");
+            change.remarks.push_back(entry.existed
+                                         ? "the file is gone; its bytes from before setup are in the backups"
+                                         : "the file is gone already");
             changes.push_back(std::move(change));
             continue;
         }
@@ -359,7 +375,8 @@ Result<std::vector<FileChange>> plan_revert(const std::vector<std::string>& agen
         change.existed = true;
         change.before = std::move(*current);
         change.mode_before = status->mode;
-        change.mode_after = status->mode == entry.after_mode && entry.existed ? entry.before_mode : status->mode;
+        change.mode_after =
+            status->mode == entry.after_mode && entry.existed ? entry.before_mode : status->mode;
 
         std::optional<std::string> pristine = std::string();
         if (entry.existed) pristine = journal.blob(entry.before_blob, files);
@@ -369,7 +386,8 @@ Result<std::vector<FileChange>> plan_revert(const std::vector<std::string>& agen
             for (const auto& key : entry.keys) {
                 FileChange::Key shown_key;
                 shown_key.path = key.path;
-                shown_key.action = key.existed ? FileChange::Key::Action::set : FileChange::Key::Action::removed;
+                shown_key.action =
+                    key.existed ? FileChange::Key::Action::set : FileChange::Key::Action::removed;
                 if (key.existed)
                     shown_key.shown = edit::mask_value(key.path.back(), text_of(key.before_value));
                 change.keys.push_back(std::move(shown_key));
@@ -393,7 +411,8 @@ Result<std::vector<FileChange>> plan_revert(const std::vector<std::string>& agen
             if (force == Force::no) {
                 change.forget = false;
                 change.entry = entry;
-                change.remarks.push_back("somebody changed the file since; it was left as it is (--force takes it back)");
+                change.remarks.push_back(
+                    "somebody changed the file since; it was left as it is (--force takes it back)");
             } else if (!entry.existed) {
                 change.after.reset();
             }
@@ -415,15 +434,18 @@ Result<std::vector<FileChange>> plan_revert(const std::vector<std::string>& agen
                 shown_key.action = FileChange::Key::Action::left;
                 shown_key.why = "somebody changed it since setup (--force takes it back)";
             } else {
-                shown_key.action = key.existed ? FileChange::Key::Action::set : FileChange::Key::Action::removed;
-                if (key.existed) shown_key.shown = edit::mask_value(key.path.back(), text_of(key.before_value));
+                shown_key.action =
+                    key.existed ? FileChange::Key::Action::set : FileChange::Key::Action::removed;
+                if (key.existed)
+                    shown_key.shown = edit::mask_value(key.path.back(), text_of(key.before_value));
             }
             change.keys.push_back(std::move(shown_key));
         }
         if (!left.empty()) { // still to be had with --force
             auto rest = entry;
             std::erase_if(rest.keys, [&](const state::WrittenKey& key) {
-                return std::none_of(left.begin(), left.end(), [&](const state::WrittenKey* other) { return other->path == key.path; });
+                return std::none_of(left.begin(), left.end(),
+                                    [&](const state::WrittenKey* other) { return other->path == key.path; });
             });
             rest.after_hash.clear();
             rest.pieces.clear();

@@ -43,11 +43,13 @@ std::strong_ordering compare(const Version& a, const Version& b) {
         const int y = i < b.numbers.size() ? b.numbers[i] : 0;
         if (x != y) return x <=> y;
     }
-    if (a.tail.empty() != b.tail.empty()) return a.tail.empty() ? std::strong_ordering::greater : std::strong_ordering::less;
+    if (a.tail.empty() != b.tail.empty())
+        return a.tail.empty() ? std::strong_ordering::greater : std::strong_ordering::less;
     return a.tail <=> b.tail;
 }
 
-Installed find_installed(const Agent& agent, const system::Environment& environment, system::FileSystem& files) {
+Installed find_installed(const Agent& agent, const system::Environment& environment,
+                         system::FileSystem& files) {
     Installed result;
     if (agent.program.empty()) return result;
     const auto program = system::find_program(environment, files, agent.program);
@@ -57,11 +59,13 @@ Installed find_installed(const Agent& agent, const system::Environment& environm
     const auto real = files.resolve(*program);
     if (!real) return result;
 
-    // 1. An npm package: the package.json above the program that bears the package's name. A launcher in a bin folder
+    // 1. An npm package: the package.json above the program that bears the package's name. A launcher in a
+    // bin folder
     //    (not a link) has its package in ../lib/node_modules.
     std::vector<system::Path> folders;
     system::Path folder = real->parent_path();
-    for (int i = 0; i < levels_above_program && folder.has_relative_path(); ++i, folder = folder.parent_path())
+    for (int i = 0; i < levels_above_program && folder.has_relative_path();
+         ++i, folder = folder.parent_path())
         folders.push_back(folder);
     if (!agent.npm_package.empty()) {
         folders.push_back(real->parent_path().parent_path() / "lib" / "node_modules" / agent.npm_package);
@@ -73,7 +77,8 @@ Installed find_installed(const Agent& agent, const system::Environment& environm
             const auto text = files.read(path, package_limit_bytes);
             if (!text) continue;
             const auto package = nlohmann::json::parse(*text, nullptr, false);
-            if (!package.is_object() || package.value("name", nlohmann::json()) != agent.npm_package) continue;
+            if (!package.is_object() || package.value("name", nlohmann::json()) != agent.npm_package)
+                continue;
             if (package.contains("version") && package["version"].is_string()) {
                 result.version = package["version"].get<std::string>();
                 return result;
@@ -81,7 +86,8 @@ Installed find_installed(const Agent& agent, const system::Environment& environm
         }
     }
 
-    // 2. Installers that put each version in a folder (or file) named after it: ~/.local/share/claude/versions/2.1.330,
+    // 2. Installers that put each version in a folder (or file) named after it:
+    // ~/.local/share/claude/versions/2.1.330,
     //    …/Caskroom/codex/0.169.0/codex.
     for (system::Path part = *real; part.has_relative_path(); part = part.parent_path()) {
         const auto name = part.filename().string();

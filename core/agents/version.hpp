@@ -24,7 +24,8 @@ struct Installed {
     system::Path program;               // as found on PATH
     std::optional<std::string> version; // from its package.json, or from a folder named after its version
 };
-Installed find_installed(const Agent& agent, const system::Environment& environment, system::FileSystem& files);
+Installed find_installed(const Agent& agent, const system::Environment& environment,
+                         system::FileSystem& files);
 
 // True when the installed version is known and lower than `version`.
 bool is_below(const Installed& installed, std::string_view version);

@@ -11,7 +11,7 @@ namespace dbx {
 enum class ErrorKind {
     failed,      // 1
     usage,       // 2: wrong flags, a missing workspace, a bad configuration file of our own
-    file,        // 3: a file can not be parsed or written; nothing was changed
+    file,        // 3: a file cannot be parsed or written; nothing was changed
     credential,  // 4: no valid credential
     workspace,   // 5: the workspace refused or failed
     timeout,     // 6
@@ -26,8 +26,8 @@ int exit_code(ErrorKind kind);
 struct Error {
     ErrorKind kind = ErrorKind::failed;
     std::string what;
-    std::string why = {}; // may be empty
-    std::string fix = {}; // may be empty
+    std::string why = {};   // may be empty
+    std::string fix = {};   // may be empty
     std::string state = {}; // whether anything was changed; empty: the command's own sentence is used
 };
 
@@ -35,8 +35,11 @@ template <class T>
 using Result = tl::expected<T, Error>;
 
 // Shorthand for `return fail(...)`.
-inline tl::unexpected<Error> fail(Error error) { return tl::unexpected<Error>(std::move(error)); }
-inline tl::unexpected<Error> fail(ErrorKind kind, std::string what, std::string why = {}, std::string fix = {}) {
+inline tl::unexpected<Error> fail(Error error) {
+    return tl::unexpected<Error>(std::move(error));
+}
+inline tl::unexpected<Error> fail(ErrorKind kind, std::string what, std::string why = {},
+                                  std::string fix = {}) {
     return tl::unexpected<Error>(Error{kind, std::move(what), std::move(why), std::move(fix), {}});
 }
 

@@ -10,7 +10,8 @@ namespace dbx {
 class Secret {
   public:
     Secret() = default;
-    explicit Secret(std::string value) : value_(std::move(value)) {}
+    explicit Secret(std::string value)
+        : value_(std::move(value)) {}
 
     const std::string& reveal() const { return value_; }
     bool empty() const { return value_.empty(); }

@@ -119,7 +119,7 @@ void check_address(const Scene& scene, Patient& patient) {
 
 // Codex 0.169, Claude Code 2.1.330 and Gemini CLI 0.61 send even requests to 127.0.0.1 to a proxy from the
 // environment.
-void check_proxy_variables(const Scene&, Patient& patient) {
+void check_proxy_variables(const Scene& scene, Patient& patient) {
     const auto& connection = patient.connection;
     if (!connection.ours || !databricks::is_loopback(connection.base_url)) return;
     std::vector<std::string> found;
@@ -128,16 +128,25 @@ void check_proxy_variables(const Scene&, Patient& patient) {
         if (!connection.variable(name).empty()) found.emplace_back(name);
     }
     if (found.empty()) return;
-    std::string exempt = connection.variable("NO_PROXY");
-    if (exempt.empty()) exempt = connection.variable("no_proxy");
+    // Codex asks for NO_PROXY first, the two others for no_proxy.
+    std::string name = patient.agent->name == "codex" ? "NO_PROXY" : "no_proxy";
+    if (connection.variable(name).empty()) name = name == "NO_PROXY" ? "no_proxy" : "NO_PROXY";
+    const std::string exempt = connection.variable(name);
     if (covered_by_no_proxy(exempt, connection.base_url)) return;
+    const bool from_file = !exempt.empty() && scene.env(name).value_or("") != exempt;
+    std::string fix = "export NO_PROXY=127.0.0.1,localhost";
+    if (from_file) {
+        fix = patient.agent->name == "claude" ? scene.setup_command(patient)
+                                              : "add 127.0.0.1,localhost to " + name +
+                                                    " in the .env file of " + patient.agent->display_name;
+    } else if (!exempt.empty()) {
+        fix = "export " + name + "=\"$" + name + ",127.0.0.1,localhost\"";
+    }
     patient.add({"proxy-variables", "", Severity::broken,
                  join(found, ", ") + " sends " + patient.agent->display_name + "'s calls to " +
                      http::shown_url(connection.base_url) + " to that proxy as well",
                  connection.file, connection.line,
-                 exempt.empty() ? "NO_PROXY is not set" : "NO_PROXY does not name the address",
-                 exempt.empty() ? "export NO_PROXY=127.0.0.1,localhost"
-                                : "export NO_PROXY=\"$NO_PROXY,127.0.0.1,localhost\""});
+                 exempt.empty() ? "NO_PROXY is not set" : name + " does not name the address", fix});
 }
 
 // The first word of a shell command line, when it is a plain one.

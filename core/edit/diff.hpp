@@ -18,17 +18,19 @@ struct Hunk {
 // Lines with their line ends; a last line without one is a line of its own. "" has no lines.
 std::vector<std::string_view> split_lines(std::string_view text);
 
-// The shortest edit script between two sequences (Myers), as hunks in order. Elements are compared as they are; hand
-// in hashes to compare lines whose text is not at hand. Bounded: for very different inputs the middle part
-// becomes one hunk rather than costing quadratic time.
+// The shortest edit script between two sequences (Myers), as hunks in order. Elements are compared as they
+// are; hand in hashes to compare lines whose text is not at hand. Bounded: for very different inputs the
+// middle part becomes one hunk rather than costing quadratic time.
 std::vector<Hunk> diff(const std::vector<std::string>& before, const std::vector<std::string>& after);
-std::vector<Hunk> diff(const std::vector<std::string_view>& before, const std::vector<std::string_view>& after);
+std::vector<Hunk> diff(const std::vector<std::string_view>& before,
+                       const std::vector<std::string_view>& after);
 
-// A unified diff (three lines of context, `--- a`, `+++ b`, "\ No newline at end of file", CR shown as it is),
-// empty when equal. What is printed are the lines of `shown_before` / `shown_after`, which must have the same
-// number of lines as the real ones: so secrets can be masked without hiding that they changed. `patch -p0` accepts
-// the result when nothing was masked. An empty name means /dev/null.
+// A unified diff (three lines of context, `--- a`, `+++ b`, "\ No newline at end of file", CR shown as it
+// is), empty when equal. What is printed are the lines of `shown_before` / `shown_after`, which must have the
+// same number of lines as the real ones: so secrets can be masked without hiding that they changed. `patch
+// -p0` accepts the result when nothing was masked. An empty name means /dev/null.
 std::string unified_diff(std::string_view before, std::string_view after, std::string_view shown_before,
-                         std::string_view shown_after, std::string_view name_before, std::string_view name_after);
+                         std::string_view shown_after, std::string_view name_before,
+                         std::string_view name_after);
 
 } // namespace dbx::edit

@@ -16,7 +16,8 @@ namespace dbx::edit {
 enum class Format {
     toml,
     json,   // strict: a comment or trailing comma is an error (Claude Code ignores such a file whole)
-    jsonc,  // with // and /* */ comments, no trailing commas and no byte-order mark (Gemini CLI: exit 52 on those)
+    jsonc,  // with // and /* */ comments, no trailing commas and no byte-order mark (Gemini CLI: exit 52 on
+            // those)
     dotenv, // the rules of dotenv 17.1.0
 };
 
@@ -50,12 +51,12 @@ struct Leaf {
 // `append`s to the same array.
 struct Edit {
     enum class Kind {
-        set,            // the value at `path` becomes `value` (a scalar or an array), in whatever form something
-                        // stands there now; missing containers are made. Equal already: nothing changes.
-        set_raw,        // the same with `raw` as its spelling (from Found::raw of the same format)
-        remove,         // the key goes, with its line where it has one; absent: nothing changes
-        append,         // `value` becomes the array's last element unless an equal one is there; the array is made
-                        // when missing
+        set,     // the value at `path` becomes `value` (a scalar or an array), in whatever form something
+                 // stands there now; missing containers are made. Equal already: nothing changes.
+        set_raw, // the same with `raw` as its spelling (from Found::raw of the same format)
+        remove,  // the key goes, with its line where it has one; absent: nothing changes
+        append,  // `value` becomes the array's last element unless an equal one is there; the array is made
+                 // when missing
         remove_element, // the array's elements equal to `value` go
         prune,          // the container at `path` goes if it is empty after all other edits
     };
@@ -92,8 +93,9 @@ class Document {
 
     virtual const std::string& text() const = 0;
 
-    // The value at `path`; nullopt when nothing stands there. dotenv: the last of several, which is the one that
-    // counts. A container is found as well (its raw may be empty when it has no one place, as a TOML table).
+    // The value at `path`; nullopt when nothing stands there. dotenv: the last of several, which is the one
+    // that counts. A container is found as well (its raw may be empty when it has no one place, as a TOML
+    // table).
     virtual std::optional<Found> get(const KeyPath& path) const = 0;
 
     // Where `path` stands, also for containers without a value of their own (a TOML table's header).
@@ -105,10 +107,10 @@ class Document {
     // Every scalar in the text, in text order (dotenv: all duplicates).
     virtual std::vector<Leaf> leaves() const = 0;
 
-    // The text with the edits made. Afterwards the result is parsed again by an independent library and compared:
-    // the edited keys have their new values and every other value is as it was; otherwise this fails and the
-    // message says that it is a defect of this program. Fails as well when a value on the way to a path is not a
-    // container ("env is a string, not an object", with its line).
+    // The text with the edits made. Afterwards the result is parsed again by an independent library and
+    // compared: the edited keys have their new values and every other value is as it was; otherwise this
+    // fails and the message says that it is a defect of this program. Fails as well when a value on the way
+    // to a path is not a container ("env is a string, not an object", with its line).
     virtual Result<std::string> apply(std::span<const Edit> edits) const = 0;
 };
 

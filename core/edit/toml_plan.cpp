@@ -200,8 +200,10 @@ void TomlPlan::clear_around(TomlNodeId table, const TomlWish& wish) {
             for (const auto& leaf : wish.inside) {
                 if (leaf.path == path)
                     named = node.kind == TomlNode::Kind::value || is_done(leaf);
-                else if (is_prefix(path, leaf.path))
-                    leads_on = node.kind == TomlNode::Kind::table;
+                else if (is_prefix(path, leaf.path) && node.kind == TomlNode::Kind::table)
+                    leads_on = true;
+                else if (is_prefix(path, leaf.path) && node.kind == TomlNode::Kind::value)
+                    named = value_text(id)[0] == '{'; // rewritten as one, in its place
             }
             if (leads_on)
                 todo.push_back(id);
@@ -234,9 +236,21 @@ Result<void> TomlPlan::fulfil(const TomlWish& wish, std::vector<TomlExpectation>
         for (const auto& leaf : wish.inside) expect_leaf(leaf);
         if (const auto spot = locate(wish.path);
             spot.kind == Spot::Kind::node && source_.model[spot.node].kind == TomlNode::Kind::table) {
+            std::map<KeyPath, TomlWish> inline_tables;
             for (const auto& leaf : wish.inside) {
-                if (is_done(leaf)) continue;
-                if (auto done = set(leaf); !done) return done;
+                const auto place = locate(leaf.path);
+                if (place.kind == Spot::Kind::inside) {
+                    auto& table = inline_tables[first_components(leaf.path, place.used)];
+                    table.path = first_components(leaf.path, place.used);
+                    table.base = Base::content;
+                    table.inside.push_back(leaf);
+                } else if (!is_done(leaf)) {
+                    if (auto done = set(leaf); !done) return done;
+                }
+            }
+            for (const auto& [path, table] : inline_tables) {
+                if (is_done(table)) continue;
+                if (auto done = set(table); !done) return done;
             }
             return {};
         }

@@ -21,7 +21,8 @@ NLOHMANN_JSON_SERIALIZE_ENUM(WrittenKey::Kind, {{WrittenKey::Kind::set, "set"},
                                                 {WrittenKey::Kind::lines, "lines"},
                                                 {WrittenKey::Kind::entries, "entries"}})
 
-// Paths and spellings are bytes; JSON wants UTF-8. What is not UTF-8 is kept byte by byte as U+0000..U+00FF behind a mark.
+// Paths and spellings are bytes; JSON wants UTF-8. What is not UTF-8 is kept byte by byte as U+0000..U+00FF
+// behind a mark.
 constexpr std::string_view latin_mark = "\x01";
 
 std::string to_json_text(const std::string& bytes) {
@@ -84,7 +85,8 @@ ordered_json to_json(const WrittenFile& file) {
         out["keys"].push_back(std::move(item));
     }
     out["created_directories"] = ordered_json::array();
-    for (const auto& path : file.created_directories) out["created_directories"].push_back(to_json_text(path.string()));
+    for (const auto& path : file.created_directories)
+        out["created_directories"].push_back(to_json_text(path.string()));
     return out;
 }
 
@@ -176,7 +178,8 @@ std::string piece_hash(std::string_view piece) {
 }
 
 std::string value_hash(const nlohmann::ordered_json& value) {
-    return system::sha256(nlohmann::json(value).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+    return system::sha256(
+        nlohmann::json(value).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
 Result<Journal> Journal::load(const system::Environment& environment, system::FileSystem& files) {
@@ -199,8 +202,8 @@ Result<Journal> Journal::load(const system::Environment& environment, system::Fi
         journal.backups_ = std::move(content->backups);
     }
 
-    // A prepared journal without its commit: the program died between two files. An entry counts when the file it
-    // speaks of really has the bytes it announces.
+    // A prepared journal without its commit: the program died between two files. An entry counts when the
+    // file it speaks of really has the bytes it announces.
     const auto next = read_if_there(*directory / "journal.next.json", files);
     if (!next) return fail(next.error());
     if (*next) {
@@ -318,6 +321,8 @@ Result<void> Journal::commit(system::FileSystem& files) {
     return {};
 }
 
-void Journal::abandon(system::FileSystem& files) { (void)files.remove(directory_ / "journal.next.json"); }
+void Journal::abandon(system::FileSystem& files) {
+    (void)files.remove(directory_ / "journal.next.json");
+}
 
 } // namespace dbx::state

@@ -13,8 +13,8 @@
 
 namespace dbx::state {
 
-// One run of pieces of a file (lines, or parts of lines) before our edit that became another run after it. Of the new
-// pieces only hashes are kept: they may hold a secret.
+// One run of pieces of a file (lines, or parts of lines) before our edit that became another run after it. Of
+// the new pieces only hashes are kept: they may hold a secret.
 struct WrittenPieces {
     std::size_t before_begin = 0, before_end = 0; // numbers of pieces, 0-based, half open
     std::vector<std::string> after;               // piece_hash of each new piece
@@ -69,15 +69,16 @@ struct Backup {
 
 inline constexpr std::size_t backups_per_file = 10;
 
-// What this program has written and not yet taken back: journal.json in the state directory, with the bytes of
-// earlier versions in blobs/ by their hash. All files 0600 in a folder 0700.
+// What this program has written and not yet taken back: journal.json in the state directory, with the bytes
+// of earlier versions in blobs/ by their hash. All files 0600 in a folder 0700.
 //
-// A change is prepared (journal.next.json), then the users' files are written, then it is committed: a program that
-// was killed in between leaves a prepared journal, and load() keeps of it what really reached the files.
+// A change is prepared (journal.next.json), then the users' files are written, then it is committed: a
+// program that was killed in between leaves a prepared journal, and load() keeps of it what really reached
+// the files.
 class Journal {
   public:
-    // Needs the state lock for anything but reading. A missing journal is empty; a damaged one is an error of kind
-    // file that names it (nothing could be reverted safely from it).
+    // Needs the state lock for anything but reading. A missing journal is empty; a damaged one is an error of
+    // kind file that names it (nothing could be reverted safely from it).
     static Result<Journal> load(const system::Environment& environment, system::FileSystem& files);
 
     const std::vector<WrittenFile>& written() const { return written_; }

@@ -71,14 +71,15 @@ Result<Settings> Settings::load(const Sources& sources, const system::Environmen
         if (!text) return fail(text.error());
         const auto entries = read_toml(*text);
         if (!entries)
-            return fail(ErrorKind::file, "cannot use " + shown + ": " + entries.error().what, entries.error().why,
-                        "correct that line in " + shown);
+            return fail(ErrorKind::file, "cannot use " + shown + ": " + entries.error().what,
+                        entries.error().why, "correct that line in " + shown);
         std::string warned;
         for (const auto& entry : *entries) {
             const std::string top = entry.key.substr(0, entry.key.find('.'));
             const std::string at = shown + ":" + std::to_string(entry.line);
             add(entry.key, entry.value, rank, at);
-            if (top == warned || std::find(known_top_level.begin(), known_top_level.end(), top) != known_top_level.end())
+            if (top == warned ||
+                std::find(known_top_level.begin(), known_top_level.end(), top) != known_top_level.end())
                 continue;
             warned = top;
             const std::string near = nearest(top, known_top_level);
@@ -116,7 +117,8 @@ Result<Settings> Settings::load(const Sources& sources, const system::Environmen
         if (root.is_object()) {
             for (const auto& item : root.items()) {
                 if (item.value().is_string())
-                    add(item.key(), item.value().get<std::string>(), Rank::remembered, "remembered from the last setup");
+                    add(item.key(), item.value().get<std::string>(), Rank::remembered,
+                        "remembered from the last setup");
             }
         } else {
             result.warnings_.push_back(system::display_path(environment, remembered) +
@@ -125,7 +127,8 @@ Result<Settings> Settings::load(const Sources& sources, const system::Environmen
     }
 
     for (auto& [key, list] : result.values_)
-        std::stable_sort(list.begin(), list.end(), [](const Setting& a, const Setting& b) { return a.rank < b.rank; });
+        std::stable_sort(list.begin(), list.end(),
+                         [](const Setting& a, const Setting& b) { return a.rank < b.rank; });
     return result;
 }
 
@@ -140,8 +143,8 @@ std::vector<Setting> Settings::all(std::string_view key) const {
     return found == values_.end() ? std::vector<Setting>{} : found->second;
 }
 
-Result<void> remember(const std::map<std::string, std::string>& values, const system::Environment& environment,
-                      system::FileSystem& files) {
+Result<void> remember(const std::map<std::string, std::string>& values,
+                      const system::Environment& environment, system::FileSystem& files) {
     const auto directory = system::state_directory(environment);
     if (!directory) return fail(directory.error());
     auto root = nlohmann::json::object();

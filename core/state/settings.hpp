@@ -26,7 +26,8 @@ enum class Rank {
 struct Setting {
     std::string value;
     Rank rank = Rank::built_in;
-    std::string origin; // for people: "--workspace", "DATABRICKS_HOST in the environment", "~/.config/…/config.toml:3"
+    std::string origin; // for people: "--workspace", "DATABRICKS_HOST in the environment",
+                        // "~/.config/…/config.toml:3"
 };
 
 // The sources of all settings, read once. Keys are dotted: "workspace", "gateway", "profile",
@@ -35,7 +36,8 @@ class Settings {
   public:
     struct Sources {
         std::map<std::string, std::string> flags; // key -> value, only those given
-        std::optional<system::Path> config_file;  // --config (or DBX_AGENTS_CONFIG): instead of the user's file; must exist
+        std::optional<system::Path>
+            config_file; // --config (or DBX_AGENTS_CONFIG): instead of the user's file; must exist
     };
 
     // Errors: a configuration file that can't be read or parsed (kind file, with line and column).
@@ -56,9 +58,9 @@ class Settings {
     std::vector<std::string> warnings_;
 };
 
-// What setup used is remembered in the state directory (remembered.json), so that later commands need no flags.
-// Replaces the whole set; an empty value forgets a key.
-Result<void> remember(const std::map<std::string, std::string>& values, const system::Environment& environment,
-                      system::FileSystem& files);
+// What setup used is remembered in the state directory (remembered.json), so that later commands need no
+// flags. Replaces the whole set; an empty value forgets a key.
+Result<void> remember(const std::map<std::string, std::string>& values,
+                      const system::Environment& environment, system::FileSystem& files);
 
 } // namespace dbx::state

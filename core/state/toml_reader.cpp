@@ -45,7 +45,8 @@ Result<std::vector<TomlEntry>> read_toml(std::string_view text) {
         const auto& error = parsed.error();
         return fail(ErrorKind::file, "it is not valid TOML",
                     "line " + std::to_string(error.source().begin.line) + ", column " +
-                        std::to_string(error.source().begin.column) + ": " + std::string(error.description()));
+                        std::to_string(error.source().begin.column) + ": " +
+                        std::string(error.description()));
     }
     std::vector<TomlEntry> entries;
     collect("", parsed.table(), entries);

@@ -23,7 +23,6 @@ std::string size_in_words(std::uint64_t bytes) {
     return std::to_string(bytes) + " bytes";
 }
 
-
 FileStatus from_stat(const struct stat& status) {
     FileStatus result;
     result.kind = S_ISREG(status.st_mode)   ? FileKind::regular
@@ -68,12 +67,14 @@ Result<std::string> RealFileSystem::read(const Path& path, std::uint64_t limit_b
         return cannot("read", path, name_where_it_leads(path, explain(error_number, path, Purpose::read)));
     };
     const auto refuse = [&](const struct stat& status) {
-        return cannot("read", path, {"it is " + posix::kind_in_words(status.st_mode) + ", not a file",
-                                     "move it away, or put a file in its place"});
+        return cannot("read", path,
+                      {"it is " + posix::kind_in_words(status.st_mode) + ", not a file",
+                       "move it away, or put a file in its place"});
     };
     const auto too_big = [&] {
-        return cannot("read", path, {"it is larger than the limit of " + size_in_words(limit_bytes),
-                                     "make it smaller; a file of settings is not that large"});
+        return cannot("read", path,
+                      {"it is larger than the limit of " + size_in_words(limit_bytes),
+                       "make it smaller; a file of settings is not that large"});
     };
     if (has_nul(path)) return cannot("read", path, {"the path has a NUL byte in it"});
     // Looked at before it is opened: opening a FIFO would wait, opening a device may do things.

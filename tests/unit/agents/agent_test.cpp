@@ -10,11 +10,12 @@ using namespace dbx::agents;
 namespace {
 
 std::map<std::string, std::string> folder() {
-    return {{"agent.toml", "format = 1\ndisplay_name = \"Five\"\nauth = [\"pat\"]\ntoken_variable = \"T\"\n"
-                           "[home]\npath = \"~/.five\"\n[models]\nmain = \"m\"\n"
-                           "[[file]]\nname = \"config\"\npath = \"c.json\"\nformat = \"json\"\n"
-                           "[[part]]\nfile = \"config\"\ndocument = \"c.json\"\n"},
-            {"c.json", "{\"url\": \"{{gateway}}/x\", \"key\": \"{{token}}\", \"args\": \"{{helper.args}}\"}"}};
+    return {
+        {"agent.toml", "format = 1\ndisplay_name = \"Five\"\nauth = [\"pat\"]\ntoken_variable = \"T\"\n"
+                       "[home]\npath = \"~/.five\"\n[models]\nmain = \"m\"\n"
+                       "[[file]]\nname = \"config\"\npath = \"c.json\"\nformat = \"json\"\n"
+                       "[[part]]\nfile = \"config\"\ndocument = \"c.json\"\n"},
+        {"c.json", "{\"url\": \"{{gateway}}/x\", \"key\": \"{{token}}\", \"args\": \"{{helper.args}}\"}"}};
 }
 
 std::string why(std::map<std::string, std::string> documents) {
@@ -29,7 +30,8 @@ std::string why(std::map<std::string, std::string> documents) {
 TEST_CASE("every built-in template is one that would be accepted from a user") {
     system::RealFileSystem real;
     system::DryFileSystem files(real);
-    const auto catalogue = load_catalogue(dbx::tests::FakeEnvironment(std::map<std::string, std::string>{{"HOME", "/nowhere"}}), files);
+    const auto catalogue = load_catalogue(
+        dbx::tests::FakeEnvironment(std::map<std::string, std::string>{{"HOME", "/nowhere"}}), files);
     REQUIRE(catalogue);
     CHECK(catalogue->broken.empty());
     CHECK(catalogue->names() == std::vector<std::string>{"cursor", "codex", "gemini", "claude"});
@@ -39,7 +41,9 @@ TEST_CASE("placeholders are filled with values of their own type, and secrets ar
     const auto agent = read_agent("five", "~/t/five", folder());
     REQUIRE(agent);
     Variables variables;
-    variables.values = {{"gateway", "https://g/{{token}}"}, {"token", "secret"}, {"helper.args", edit::Value::array({"a", "b"})}};
+    variables.values = {{"gateway", "https://g/{{token}}"},
+                        {"token", "secret"},
+                        {"helper.args", edit::Value::array({"a", "b"})}};
     variables.secrets = {"token"};
     const auto leaves = render(*agent, "c.json", edit::Format::json, variables);
     REQUIRE(leaves);
@@ -56,7 +60,8 @@ TEST_CASE("mistakes in a template name its file and line") {
 
     documents = folder();
     documents["agent.toml"] = "format = 1\ndisplay_nam = \"x\"\n" + documents["agent.toml"].substr(11);
-    CHECK(why(documents).find("agent.toml:2 | there is no key 'display_nam'; did you mean 'display_name'?") != std::string::npos);
+    CHECK(why(documents).find("agent.toml:2 | there is no key 'display_nam'; did you mean 'display_name'?") !=
+          std::string::npos);
 
     documents = folder();
     documents["agent.toml"].replace(0, 10, "format = 2");
@@ -80,6 +85,7 @@ TEST_CASE("mistakes in a template name its file and line") {
 TEST_CASE("a condition needs every one of its facts") {
     CHECK(holds({}, {}));
     CHECK(holds({{"auth", {"pat", "env"}}}, {{"auth", "env"}}));
-    CHECK_FALSE(holds({{"auth", {"pat"}}, {"gateway", {"loopback"}}}, {{"auth", "pat"}, {"gateway", "remote"}}));
+    CHECK_FALSE(
+        holds({{"auth", {"pat"}}, {"gateway", {"loopback"}}}, {{"auth", "pat"}, {"gateway", "remote"}}));
     CHECK_FALSE(holds({{"auth", {"pat"}}}, {}));
 }

@@ -5,7 +5,9 @@
 using namespace dbx::agents;
 
 TEST_CASE("versions compare by number, and a pre-release comes before its release") {
-    const auto order = [](const char* a, const char* b) { return compare(*parse_version(a), *parse_version(b)); };
+    const auto order = [](const char* a, const char* b) {
+        return compare(*parse_version(a), *parse_version(b));
+    };
     CHECK(order("0.99.0", "0.118.0") < 0);
     CHECK(order("2.1.330", "2.1.330") == 0);
     CHECK(order("0.61.0-nightly.20260909", "0.61.0") < 0);
@@ -14,7 +16,8 @@ TEST_CASE("versions compare by number, and a pre-release comes before its releas
 }
 
 TEST_CASE("what is no version is none") {
-    for (const auto* text : {"", "codex", "1", "1.", "1..2", "1.x", "99999999999.1"}) CHECK_FALSE(parse_version(text));
+    for (const auto* text : {"", "codex", "1", "1.", "1..2", "1.x", "99999999999.1"})
+        CHECK_FALSE(parse_version(text));
 }
 
 TEST_CASE("an unknown version counts as the newest") {

@@ -240,6 +240,23 @@ Value some_value(Random& random) {
     }
 }
 
+// A table like the one at `path`, with a member changed, one new and one gone.
+Value altered(Random& random, const Document& document, const KeyPath& path) {
+    const auto found = document.get(path);
+    auto table = found && found->value.is_object() ? found->value : Value::object();
+    if (!table.empty()) {
+        auto member = table.begin();
+        std::advance(member, random.below(table.size()));
+        if (random.one_in(2))
+            *member = some_value(random);
+        else
+            table.erase(member);
+    }
+    table["n3"] = some_value(random);
+    if (random.one_in(2)) table["n4"] = Value::object({{"n5", some_value(random)}, {"n6", Value::object()}});
+    return table;
+}
+
 std::string applied(const Document& document, const std::vector<Edit>& edits) {
     const auto result = document.apply(edits);
     REQUIRE_MESSAGE(result.has_value(), (result ? "" : result.error().what + ": " + result.error().why));
@@ -358,7 +375,8 @@ TEST_SUITE("toml, random texts") {
                         if (above && !above->value.is_object()) blocked = true;
                     }
                     if (blocked) continue;
-                    edits.push_back(Edit::set(path, some_value(random)));
+                    edits.push_back(Edit::set(path, random.one_in(5) ? altered(random, document, path)
+                                                                     : some_value(random)));
                     set_at(wanted, path, edits.back().value);
                 }
                 used.push_back(path);

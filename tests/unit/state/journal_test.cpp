@@ -106,7 +106,8 @@ TEST_CASE("a revert that was killed half way is half done") {
 TEST_CASE("a damaged journal is an error that names it") {
     Scene scene;
     REQUIRE(scene.files.make_directories(journal_path.parent_path(), 0700));
-    for (const auto* text : {"", "{}", "[1]", R"({"format":2,"files":[],"backups":[]})", R"({"format":1,"files":[{}],"backups":[]})"}) {
+    for (const auto* text : {"", "{}", "[1]", R"({"format":2,"files":[],"backups":[]})",
+                             R"({"format":1,"files":[{}],"backups":[]})"}) {
         REQUIRE(scene.files.write(journal_path, text, 0600));
         const auto journal = Journal::load(environment, scene.files);
         REQUIRE_FALSE(journal);
@@ -147,6 +148,7 @@ TEST_CASE("blobs that nothing names any more go with the commit") {
 }
 
 TEST_CASE("a value's hash does not depend on the order of its members") {
-    CHECK(value_hash(nlohmann::ordered_json::parse(R"({"a":1,"b":2})")) == value_hash(nlohmann::ordered_json::parse(R"({"b":2,"a":1})")));
+    CHECK(value_hash(nlohmann::ordered_json::parse(R"({"a":1,"b":2})")) ==
+          value_hash(nlohmann::ordered_json::parse(R"({"b":2,"a":1})")));
     CHECK(value_hash("1") != value_hash(1));
 }

@@ -67,12 +67,14 @@ TEST_CASE("an unknown top-level key is named with the nearest known one") {
     const auto settings = scene.load();
     REQUIRE(settings);
     REQUIRE(settings->warnings().size() == 1);
-    CHECK(settings->warnings()[0] == "~/.config/dbx-agents/config.toml:1: 'workspcae' is not a setting; did you mean 'workspace'?");
+    CHECK(settings->warnings()[0] ==
+          "~/.config/dbx-agents/config.toml:1: 'workspcae' is not a setting; did you mean 'workspace'?");
 }
 
 TEST_CASE("tables, numbers and arrays of tables have dotted keys") {
     Scene scene;
-    scene.put(user_config, "[agents.codex]\nmodel = 'm'\n[proxy]\nport = 8790\n[[proxy.limit]]\nagent = 'claude'\n");
+    scene.put(user_config,
+              "[agents.codex]\nmodel = 'm'\n[proxy]\nport = 8790\n[[proxy.limit]]\nagent = 'claude'\n");
     const auto settings = scene.load();
     CHECK(settings->find("agents.codex.model")->value == "m");
     CHECK(settings->find("proxy.port")->value == "8790");
