@@ -10,7 +10,8 @@ namespace dbx::tests {
 // An environment made of what a test says.
 class FakeEnvironment : public system::Environment {
   public:
-    explicit FakeEnvironment(std::map<std::string, std::string> variables) : variables_(std::move(variables)) {}
+    explicit FakeEnvironment(std::map<std::string, std::string> variables)
+        : variables_(std::move(variables)) {}
 
     std::optional<std::string> get(std::string_view name) const override {
         const auto found = variables_.find(std::string(name));
