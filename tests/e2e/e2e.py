@@ -130,7 +130,7 @@ class Scene:
         for folder in (self.home, self.temporary, self.project, self.bin):
             folder.mkdir()
         self.agent = agent
-        (self.bin / agent.name).symlink_to(agent.binary(prefix))
+        (self.bin / agent.name).symlink_to(prefix / "node_modules/.bin" / agent.name)  # as npm leaves it on PATH
         (self.bin / "dbx-agents").symlink_to(program)
         (self.bin / "node").symlink_to(shutil.which("node"))
         for name, data in files.items():
@@ -204,6 +204,9 @@ def play(agent, scenario, prefix, options, workspace, number, tools):
         scene.dbx_agents(*setup, "--yes", **given)
         written = scene.snapshot()
         scene.dbx_agents(*setup, "--check", **given)
+        status = json.loads(scene.dbx_agents("status", agent.name, "--json").out)["agents"][0]
+        want(status["configured"] and status["version"] == installed_version(agent, prefix),
+             f"status says configured {status['configured']}, version {status['version']}")
         if scenario.form == "helper":
             printed = scene.dbx_agents("auth", "token", "--workspace", url).out
             want(printed == token + "\n", f"auth token printed {printed!r}")
@@ -216,7 +219,7 @@ def play(agent, scenario, prefix, options, workspace, number, tools):
             workspace.control("POST", "faults", fault)
         workspace.control("DELETE", "requests")
         exported = {agent.token_variable: token} if scenario.form == "env" else {}
-        program = scene.bin / agent.name
+        program = agent.binary(prefix)
         start = time.monotonic()
         turn = run(agent.command(program, scene, scenario), scene.environment(**agent.environment(), **exported), scene.project,
                    TURN_SECONDS)
