@@ -289,6 +289,7 @@ def rows_to_play(options):
 
 def main():
     options = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that agents, the stand-in and the scenes go as well
     options.program, options.stand_in, options.build = (p.resolve() for p in (options.program, options.stand_in, options.build))
     options.agents = options.build / "agents"
     options.agents.mkdir(parents=True, exist_ok=True)
