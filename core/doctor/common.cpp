@@ -125,7 +125,10 @@ void check_proxy_variables(const Scene& scene, Patient& patient) {
     std::vector<std::string> found;
     for (const auto* name :
          {"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"}) {
-        if (!connection.variable(name).empty()) found.emplace_back(name);
+        // Codex takes the proxy of the URL's scheme; the two others take any for everything.
+        const bool counts = patient.agent->name != "codex" || !icontains(name, "https_") ||
+                            to_lower(connection.base_url).starts_with("https");
+        if (counts && !connection.variable(name).empty()) found.emplace_back(name);
     }
     if (found.empty()) return;
     // Codex asks for NO_PROXY first, the two others for no_proxy.
