@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds everything and runs every test: a debug build with g++, then AddressSanitizer and UBSan with clang and the fuzz
-# targets. Stops at the first failure. DBX_AGENTS_E2E=1 adds scripts/e2e.sh, which needs a real workspace.
+# targets. Stops at the first failure. DBX_AGENTS_E2E=1 adds scripts/e2e.sh: the real agents from npm.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -22,7 +22,7 @@ build dev
 check dev
 build asan
 if [ "${DBX_AGENTS_E2E-}" = 1 ] && [ -x scripts/e2e.sh ]; then
-    say "end to end, with a real workspace"
+    say "end to end, with the real agents"
     scripts/e2e.sh
 fi
 check asan

@@ -45,7 +45,7 @@ say "a home with files that people have edited by hand for months:"
 dbx_agents setup --all --workspace "$url" --dry-run
 dbx_agents setup --all --workspace "$url" --yes
 dbx_agents status
-dbx_agents doctor
+dbx_agents doctor || say "doctor found something broken, see above"
 dbx_agents tables create --catalog main --schema telemetry --prefix dev
 dbx_agents tables check --catalog main --schema telemetry --prefix dev
 dbx_agents revert --all --yes

@@ -13,6 +13,13 @@ namespace {
 constexpr std::uint64_t package_limit_bytes = 1U << 20;
 constexpr int levels_above_program = 8;
 
+// The package itself, or the one of it for this platform ("@anthropic-ai/claude-code-linux-x64").
+bool is_package(const nlohmann::json& name, const std::string& package) {
+    if (!name.is_string()) return false;
+    const auto& text = name.get_ref<const std::string&>();
+    return text == package || text.rfind(package + "-", 0) == 0;
+}
+
 } // namespace
 
 std::optional<Version> parse_version(std::string_view text) {
@@ -77,8 +84,7 @@ Installed find_installed(const Agent& agent, const system::Environment& environm
             const auto text = files.read(path, package_limit_bytes);
             if (!text) continue;
             const auto package = nlohmann::json::parse(*text, nullptr, false);
-            if (!package.is_object() || package.value("name", nlohmann::json()) != agent.npm_package)
-                continue;
+            if (!package.is_object() || !is_package(package.value("name", nlohmann::json()), agent.npm_package)) continue;
             if (package.contains("version") && package["version"].is_string()) {
                 result.version = package["version"].get<std::string>();
                 return result;
