@@ -84,7 +84,9 @@ Installed find_installed(const Agent& agent, const system::Environment& environm
             const auto text = files.read(path, package_limit_bytes);
             if (!text) continue;
             const auto package = nlohmann::json::parse(*text, nullptr, false);
-            if (!package.is_object() || !is_package(package.value("name", nlohmann::json()), agent.npm_package)) continue;
+            if (!package.is_object() ||
+                !is_package(package.value("name", nlohmann::json()), agent.npm_package))
+                continue;
             if (package.contains("version") && package["version"].is_string()) {
                 result.version = package["version"].get<std::string>();
                 return result;
