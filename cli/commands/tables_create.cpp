@@ -186,7 +186,10 @@ class TablesCreate : public Command {
         if (lacks_right(cause)) {
             const auto known = principal_of(workspace);
             const std::string principal = known.value_or("YOUR-PRINCIPAL");
-            const auto schema = create_schema_ ? NewSchema::yes : NewSchema::no;
+            // A right on the schema is missing: so the schema is there.
+            const auto right = tables::missing_right(cause);
+            const bool there = right && right->type != "catalog";
+            const auto schema = create_schema_ && !there ? NewSchema::yes : NewSchema::no;
             auto instead = all_statements();
             for (auto& grant : tables::grants(wish_.place, wish_.signals, principal))
                 instead.push_back(std::move(grant));
@@ -196,7 +199,7 @@ class TablesCreate : public Command {
                 "\n-- Or creates them, and lets " + principal + " write to them:\n" + tables::script(instead);
             error.fix = "give the SQL above to whoever has the right";
             root["sql_for_others"] = sql;
-            if (const auto right = tables::missing_right(cause))
+            if (right)
                 root["missing_right"] = {{"right", right->right}, {"on", right->type}, {"name", right->name}};
             out.result(sql);
         }
