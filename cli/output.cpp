@@ -1,5 +1,6 @@
 #include "cli/output.hpp"
 
+#include "core/base/error_name.hpp"
 #include "core/base/strings.hpp"
 #include "core/edit/mask.hpp"
 
@@ -42,26 +43,6 @@ std::size_t display_width(std::string_view text) {
         if ((static_cast<unsigned char>(text[i]) & 0xC0) != 0x80) ++width;
     }
     return width;
-}
-
-std::string_view kind_name(ErrorKind kind) {
-    switch (kind) {
-    case ErrorKind::failed:
-        return "failed";
-    case ErrorKind::usage:
-        return "usage";
-    case ErrorKind::file:
-        return "file";
-    case ErrorKind::credential:
-        return "credential";
-    case ErrorKind::workspace:
-        return "workspace";
-    case ErrorKind::timeout:
-        return "timeout";
-    case ErrorKind::interrupted:
-        return "interrupted";
-    }
-    return "failed";
 }
 
 constexpr int longest_line = 100;
@@ -189,7 +170,7 @@ void Output::error(const Error& error, std::string_view state) {
     const std::string after = error.state.empty() ? std::string(state) : error.state;
     if (options_.json) {
         nlohmann::ordered_json item;
-        item["kind"] = kind_name(error.kind);
+        item["kind"] = name_of(error.kind);
         item["exit_code"] = exit_code(error.kind);
         item["what"] = edit::mask_text(error.what);
         item["why"] = edit::mask_text(error.why);

@@ -101,8 +101,9 @@ int run(const std::vector<std::string>& arguments, Context& context) {
     app.add_option("--profile", options.profile, "A profile of ~/.databrickscfg")->type_name("NAME");
     app.add_option("--workspace", options.workspace, "The Databricks workspace")->type_name("URL");
     app.footer("Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a file cannot be parsed or written,\n"
-               "4 no valid credential, 5 the workspace refused, 6 timed out, 10 --check: something would\n"
-               "change, 130 interrupted. Configuration: ~/.config/dbx-agents/config.toml.");
+               "4 no valid credential, 5 the workspace refused, 6 timed out, 10 setup --check: something\n"
+               "would change, 11 tables check: different, 12 tables check: missing, 130 interrupted.\n"
+               "Configuration: ~/.config/dbx-agents/config.toml.");
 
     // What an error before the end of parsing needs to know.
     const auto given = [&](std::string_view flag) {

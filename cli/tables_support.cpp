@@ -1,5 +1,6 @@
 #include "cli/tables_support.hpp"
 
+#include "core/base/error_name.hpp"
 #include "core/base/strings.hpp"
 #include "core/edit/mask.hpp"
 
@@ -19,26 +20,6 @@ namespace {
 
 double seconds_of(std::chrono::milliseconds time) {
     return static_cast<double>(time.count()) / 1000;
-}
-
-std::string_view kind_name(ErrorKind kind) {
-    switch (kind) {
-    case ErrorKind::failed:
-        return "failed";
-    case ErrorKind::usage:
-        return "usage";
-    case ErrorKind::file:
-        return "file";
-    case ErrorKind::credential:
-        return "credential";
-    case ErrorKind::workspace:
-        return "workspace";
-    case ErrorKind::timeout:
-        return "timeout";
-    case ErrorKind::interrupted:
-        return "interrupted";
-    }
-    return "failed";
 }
 
 std::string words_of(const tables::Right& right) {
@@ -294,7 +275,7 @@ ordered_json document_of(const std::vector<tables::Statement>& statements) {
 }
 
 ordered_json document_of(const Error& error, std::string_view state) {
-    return {{"kind", kind_name(error.kind)},
+    return {{"kind", name_of(error.kind)},
             {"exit_code", exit_code(error.kind)},
             {"what", edit::mask_text(error.what)},
             {"why", edit::mask_text(error.why)},

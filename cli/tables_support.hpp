@@ -18,6 +18,10 @@
 #include <thread>
 #include <vector>
 
+namespace CLI {
+class App;
+}
+
 namespace dbx::cli {
 
 struct TablesFlags {

@@ -1,7 +1,7 @@
 #include "cli/command.hpp"
+#include "cli/file_diff.hpp"
 #include "cli/session.hpp"
 #include "core/base/strings.hpp"
-#include "core/edit/diff.hpp"
 #include "core/edit/mask.hpp"
 
 #include <CLI/CLI.hpp>
@@ -124,18 +124,6 @@ class Revert : public Command {
                         (names_.empty() ? std::string() : " for " + join(names_, ", ")) + ".\n");
         }
         return 0;
-    }
-
-    static std::string masked(const FileChange& change, const std::string& text) {
-        const auto format = agents::edit_format(change.format);
-        return format ? edit::mask_file(*format, text, change.secrets) : edit::mask_text(text);
-    }
-
-    static std::string diff_of(const FileChange& change) {
-        const std::string after = change.after.value_or("");
-        return edit::unified_diff(change.before, after, masked(change, change.before), masked(change, after),
-                                  change.existed ? change.named.string() : "",
-                                  change.after ? change.named.string() : "");
     }
 
     static std::string action_of(const FileChange& change) {

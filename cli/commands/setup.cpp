@@ -1,9 +1,9 @@
 #include "cli/command.hpp"
+#include "cli/file_diff.hpp"
 #include "cli/session.hpp"
 #include "core/agents/plan.hpp"
 #include "core/base/strings.hpp"
 #include "core/databricks/hosts.hpp"
-#include "core/edit/diff.hpp"
 #include "core/edit/mask.hpp"
 
 #include <CLI/CLI.hpp>
@@ -18,18 +18,6 @@ using agents::FileChange;
 using nlohmann::ordered_json;
 
 constexpr int exit_would_change = 10;
-
-std::string masked(const FileChange& change, const std::string& text) {
-    const auto format = agents::edit_format(change.format);
-    return format ? edit::mask_file(*format, text, change.secrets) : edit::mask_text(text);
-}
-
-std::string diff_of(const FileChange& change) {
-    const std::string after = change.after.value_or("");
-    return edit::unified_diff(change.before, after, masked(change, change.before), masked(change, after),
-                              change.existed ? change.named.string() : "",
-                              change.after ? change.named.string() : "");
-}
 
 std::string mode_text(mode_t mode) {
     return fmt::format("{:04o}", mode);
@@ -367,7 +355,7 @@ class Setup : public Command {
             root["files"] = ordered_json::array();
             for (const auto* change : files)
                 root["files"].push_back(
-                    {{"path", change->named.string()}, {"text", masked(*change, *change->after)}});
+                    {{"path", change->named.string()}, {"text", masked_text(*change, *change->after)}});
             out.document(root);
             return 0;
         }
@@ -375,7 +363,7 @@ class Setup : public Command {
             if (files.size() > 1)
                 out.result(fmt::format("{}==> {} <==\n", change == files.front() ? "" : "\n",
                                        session.shown(change->named)));
-            out.result(masked(*change, *change->after));
+            out.result(masked_text(*change, *change->after));
         }
         show_remarks(session, plans);
         return 0;
@@ -421,7 +409,7 @@ class Setup : public Command {
         show_summary(session, plans);
         for (const auto& plan : plans) {
             for (const auto& change : plan.files)
-                if (change.print && change.after) out.summary("\n" + masked(change, *change.after));
+                if (change.print && change.after) out.summary("\n" + masked_text(change, *change.after));
         }
         if (changes) {
             out.summary("\nTo take it back: dbx-agents revert " +

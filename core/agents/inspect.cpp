@@ -1,5 +1,6 @@
 #include "core/agents/inspect.hpp"
 
+#include "core/agents/values.hpp"
 #include "core/base/strings.hpp"
 #include "core/edit/mask.hpp"
 #include "core/system/hash.hpp"
@@ -11,10 +12,6 @@ namespace dbx::agents {
 namespace {
 
 using edit::Value;
-
-std::string text_of(const Value& value) {
-    return value.is_string() ? value.get<std::string>() : value.dump();
-}
 
 struct Known {
     edit::KeyPath path;

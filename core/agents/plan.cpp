@@ -1,5 +1,6 @@
 #include "core/agents/plan.hpp"
 
+#include "core/agents/values.hpp"
 #include "core/base/strings.hpp"
 #include "core/databricks/hosts.hpp"
 #include "core/edit/diff.hpp"
@@ -23,14 +24,6 @@ constexpr std::pair<Auth, std::string_view> auth_names[] = {{Auth::automatic, "a
                                                             {Auth::pat, "pat"},
                                                             {Auth::env, "env"},
                                                             {Auth::proxy, "proxy"}};
-
-bool same(const Value& a, const Value& b) {
-    return nlohmann::json(a) == nlohmann::json(b);
-}
-
-std::string text_of(const Value& value) {
-    return value.is_string() ? value.get<std::string>() : value.dump();
-}
 
 bool offers(const Agent& agent, Auth auth) {
     return std::find(agent.auth.begin(), agent.auth.end(), to_string(auth)) != agent.auth.end();

@@ -1,4 +1,5 @@
 #include "core/agents/plan.hpp"
+#include "core/agents/values.hpp"
 #include "core/base/strings.hpp"
 #include "core/edit/diff.hpp"
 #include "core/edit/mask.hpp"
@@ -17,14 +18,6 @@ using state::WrittenFile;
 using state::WrittenKey;
 
 constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
-
-bool same(const Value& a, const Value& b) {
-    return nlohmann::json(a) == nlohmann::json(b);
-}
-
-std::string text_of(const Value& value) {
-    return value.is_string() ? value.get<std::string>() : value.dump();
-}
 
 std::string header_name(std::string_view line) {
     return to_lower(trim(line.substr(0, line.find(':'))));

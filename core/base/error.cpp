@@ -1,4 +1,4 @@
-#include "core/base/error.hpp"
+#include "core/base/error_name.hpp"
 
 namespace dbx {
 
@@ -20,6 +20,26 @@ int exit_code(ErrorKind kind) {
         return 130;
     }
     return 1;
+}
+
+std::string_view name_of(ErrorKind kind) {
+    switch (kind) {
+    case ErrorKind::failed:
+        return "failed";
+    case ErrorKind::usage:
+        return "usage";
+    case ErrorKind::file:
+        return "file";
+    case ErrorKind::credential:
+        return "credential";
+    case ErrorKind::workspace:
+        return "workspace";
+    case ErrorKind::timeout:
+        return "timeout";
+    case ErrorKind::interrupted:
+        return "interrupted";
+    }
+    return "failed";
 }
 
 } // namespace dbx

@@ -174,7 +174,7 @@ Words words_for(const Patient& patient, const ProbeResult& result) {
             return {"proxy-not-running",
                     "nothing listens at " + host + ": " + patient.agent->display_name +
                         " waits or retries for minutes",
-                    "dbx-agents proxy"};
+                    "start what should listen there, or point the agent elsewhere: " + correct};
         return {"connection-refused", "nobody answers at " + host,
                 "check the address, your VPN and the firewall"};
     case NetworkProblem::tls:
