@@ -292,9 +292,9 @@ TEST_CASE("dotenv: the documents' Gemini file comes through") {
 
 TEST_CASE("dotenv: cost grows with the length, also for open quotes") {
     std::string text;
-    for (int i = 0; i < 10000; ++i) text += "A=\"x\\\"y\nB='\nC=`z\nD:\n\n   \n";
-    text += std::string(1000000, ' ') + std::string(1000000, '\n') + "Z=" + std::string(500000, 'x');
-    CHECK(read(text, "Z").size() == 500000);
+    for (int i = 0; i < 3000; ++i) text += "A=\"x\\\"y\nB='\nC=`z\nD:\n\n   \n";
+    text += std::string(1000000, ' ') + std::string(1000000, '\n') + "Z=" + std::string(200000, 'x');
+    CHECK(read(text, "Z").size() == 200000);
     CHECK(evaluate_dotenv(text).size() == scan_dotenv(text).size());
 }
 
@@ -320,7 +320,7 @@ TEST_CASE("dotenv: scanner and judge agree on random texts") {
                                                     "\n\n",     "\xE3\x80\x80",
                                                     "# c"};
     std::mt19937 random(1);
-    for (int round = 0; round < 20000; ++round) {
+    for (int round = 0; round < 8000; ++round) {
         std::string text;
         for (std::size_t i = random() % 30; i > 0; --i) text += tokens[random() % tokens.size()];
         std::vector<std::pair<std::string, std::string>> scanned;
@@ -337,7 +337,7 @@ TEST_CASE("dotenv: random edits of random files read back, repeat without change
     const std::vector<std::string> values = {
         "x",    "a b",   "it's", "",  "say \"x\"", "a#b", "C:\\new",
         "a\nb", " pad ", "`'",   "é", "$HOME",     "a=b", "https://h/p?q=1"};
-    for (int round = 0; round < 5000; ++round) {
+    for (int round = 0; round < 2000; ++round) {
         std::string text;
         for (std::size_t i = random() % 6; i > 0; --i) {
             const auto quote = pick({"", "'", "\"", "`"});

@@ -567,7 +567,7 @@ class Generator {
 
 TEST_CASE("json: random edits of random documents pass the judge and change nothing when repeated") {
     std::size_t applied = 0;
-    for (std::uint32_t seed = 0; seed < 4000; ++seed) {
+    for (std::uint32_t seed = 0; seed < 1500; ++seed) {
         Generator generator(seed);
         generator.comments = seed % 2 == 0;
         const auto format = generator.comments ? Format::jsonc : Format::json;
@@ -603,11 +603,11 @@ TEST_CASE("json: random edits of random documents pass the judge and change noth
             CHECK((at == text.size() || opened_up));
         }
     }
-    CHECK(applied > 2000);
+    CHECK(applied > 750);
 }
 
 TEST_CASE("json: setting a new key and taking it out again gives the random document back") {
-    for (std::uint32_t seed = 0; seed < 3000; ++seed) {
+    for (std::uint32_t seed = 0; seed < 1000; ++seed) {
         Generator generator(seed);
         const auto text = generator.document();
         const auto document = open(text, Format::json);
