@@ -192,7 +192,9 @@ Result<Url> parse_url(std::string_view text) {
     auto rest = end == std::string_view::npos ? std::string_view() : text.substr(end);
     if (authority.find('@') != std::string_view::npos)
         return refuse("it holds a user name or password before the '@'", "leave the part before the '@' out");
-    if (looks_like_token(authority)) return refuse("it looks like a token, not like an address");
+    // In lower case as well: that is how the host is used from here on.
+    if (looks_like_token(authority) || looks_like_token(to_lower(authority)))
+        return refuse("it looks like a token, not like an address");
 
     std::string_view port;
     bool has_port = false;
