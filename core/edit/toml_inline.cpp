@@ -256,8 +256,9 @@ std::string TomlInline::line_break_and_indent(TomlOffset at) const {
 }
 
 bool TomlInline::stands_on_own_lines(const TomlEntry& entry) const {
-    const auto begin = line_begin(entry.begin);
-    if (begin <= container_.range.begin || skip_blanks(begin) != entry.begin) return false;
+    auto begin = entry.begin; // not line_begin: a line may hold a million entries
+    while (text_[begin - 1] == ' ' || text_[begin - 1] == '\t') --begin;
+    if (text_[begin - 1] != '\n') return false;
     if (entry.comma == toml_none) return line_end_behind(entry.value.end) != toml_none;
     return skip_blanks(entry.value.end) == entry.comma && line_end_behind(entry.comma + 1) != toml_none;
 }

@@ -518,6 +518,14 @@ TEST_SUITE("toml: inline tables and arrays") {
               "a = [ 1\n    , 2 ]\n");
     }
 
+    TEST_CASE("a line of a hundred thousand elements is no more work than as many lines") {
+        std::string text = "a = ['keep'";
+        for (int i = 0; i < 100000; ++i) text += i % 2 == 0 ? ", 'x'" : ", 'y'";
+        const auto without = edited(text + "]\n", {Edit::remove_element({"a"}, "x")});
+        CHECK(without.size() == 11 + 50000 * 5 + 2);
+        CHECK(edited(without, {Edit::remove_element({"a"}, "y")}) == "a = ['keep']\n");
+    }
+
     TEST_CASE("elements of an array of tables come and go as sections") {
         const std::string text = "[[s]]\np = \"/a\"\n\n[[s]]\np = \"/b\"\n[s.sub]\nx = 1\n\n[z]\n";
         const Value element = Value::parse(R"({"p":"/c","e":{"f":1}})");
