@@ -1,5 +1,7 @@
 #include "core/edit/toml_scan.hpp"
 
+#include "core/base/strings.hpp"
+
 #include <array>
 #include <utility>
 
@@ -484,7 +486,10 @@ std::string decode_toml_string(std::string_view spelling) {
         else if (content.substr(0, 2) == "\r\n")
             content.remove_prefix(2);
     }
-    return quote == '"' ? decode_basic(content, multi_line) : std::string(content);
+    if (!multi_line) return quote == '"' ? decode_basic(content, multi_line) : std::string(content);
+    // toml++ reads every line end of a text as LF.
+    const auto text = replace_all(std::string(content), "\r\n", "\n");
+    return quote == '"' ? decode_basic(text, multi_line) : text;
 }
 
 } // namespace dbx::edit

@@ -131,7 +131,8 @@ TEST_SUITE("toml: reading") {
 
     TEST_CASE("strings are decoded as toml++ does") {
         for (const std::string spelling : {R"("a\tb\"\\\u00e9\U0001F600\e\x41\b\f\r\n")", "'''\n'a'\\n'''",
-                                           "\"\"\"\r\na\\\r\n   b\n\n \"\" c\"\"\"\"\"", "''''two'''''",
+                                           "\"\"\"\r\na\\\r\n   b\n\n \"\" c\"\"\"\"\"", "'''a\r\n\r\nb'''",
+                                           "\"\"\"a\r\nb\\r\\n\\\r\n  c\"\"\"", "''''two'''''",
                                            "\"\"\"\"\"\"", "''", "\"\"\"x\\   \n\n  y\"\"\""}) {
             const auto document = parsed("k = " + spelling + "\n");
             REQUIRE(document->leaves().size() == 1);
