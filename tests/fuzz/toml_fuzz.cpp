@@ -1,6 +1,7 @@
 // Any bytes: parse, look at everything, edit. What may fail must fail with an error; what succeeds must hold.
 #include "core/edit/formats.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <iostream>
@@ -139,7 +140,13 @@ void check_leaves(const Document& document, const Value& value) {
         require(found->offset == leaf.offset && found->raw == text.substr(leaf.offset, leaf.length),
                 "a leaf's spelling");
         require(found->value.is_string() || !leaf.is_string, "a leaf's kind");
-        if (leaf.is_string)
+        // Behind a backslash at a line's end toml++ 3.3 swallows more kinds of space than the two of TOML.
+        const bool swallows = found->raw.substr(0, 3) == "\"\"\"" &&
+                              found->raw.find_first_of("\r\n") != std::string::npos &&
+                              found->raw.find('\\') != std::string::npos;
+        const bool ascii = std::all_of(found->raw.begin(), found->raw.end(),
+                                       [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+        if (leaf.is_string && (ascii || !swallows))
             require(found->value.get_ref<const std::string&>() == leaf.text, "a leaf's text", leaf.text);
     }
 }
