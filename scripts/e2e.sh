@@ -5,10 +5,11 @@
 #   scripts/e2e.sh                    every version and every auth form
 #   scripts/e2e.sh --quick            the newest version of each, one auth form
 #   scripts/e2e.sh --skip-if-offline  exit 77 when npm or the network is missing
+#   scripts/e2e.sh --readme           every row, and its table goes into README.md when all are good
 #   scripts/e2e.sh --help             the other options
 #
 # The agents are kept in build/e2e/agents (about 2 GB; --update asks for the newest versions again), the table of outcomes is
-# written to build/e2e/table.md. DBX_AGENTS_BIN and DBX_AGENTS_WORKSPACE name programs that are built already.
+# written to build/e2e/table.md (of some rows only: table-of-some.md). DBX_AGENTS_BIN and DBX_AGENTS_WORKSPACE name programs that are built already.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib.sh

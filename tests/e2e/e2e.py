@@ -261,11 +261,39 @@ def table(rows):
     return "\n".join(lines + [f"| {a} | {v} | {f} | {o} | {s} |" for a, v, f, o, s in rows]) + "\n"
 
 
+BEGIN, END = "<!-- the table of scripts/e2e.sh --readme: begin -->\n", "<!-- the table of scripts/e2e.sh --readme: end -->\n"
+
+
+def table_of(readme):
+    """The text before the table of a README, the table, and the text after it."""
+    want(readme.count(BEGIN) == 1 and readme.count(END) == 1, "the README has no place for the table, or several")
+    before, rest = readme.split(BEGIN)
+    want(END in rest, "the README's table ends before it begins")
+    found, after = rest.split(END)
+    return before, found, after
+
+
+def is_whole(options):
+    """Whether a run plays every row: only then its table stands for the program."""
+    return not (options.agent or options.version or options.quick)
+
+
+def keep(text, options, failed):
+    """Writes the table where it belongs; a run of some rows leaves the table of the last whole run alone."""
+    path = options.build / ("table.md" if is_whole(options) else "table-of-some.md")
+    path.write_text(text)
+    if options.readme and not failed:
+        readme = ROOT / "README.md"
+        before, _, after = table_of(readme.read_text())
+        readme.write_text(before + BEGIN + text + END + after)
+    return path
+
+
 def arguments():
     parser = argparse.ArgumentParser(prog="scripts/e2e.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", type=Path, required=True, help="dbx-agents")
     parser.add_argument("--stand-in", type=Path, required=True, help="dbx-agents-workspace")
-    parser.add_argument("--build", type=Path, default=ROOT / "build/e2e", help="holds agents/ and table.md (default: build/e2e)")
+    parser.add_argument("--build", type=Path, default=ROOT / "build/e2e", help="holds agents/, table.md and, of runs of some rows only, table-of-some.md (default: build/e2e)")
     parser.add_argument("--agent", action="append", choices=[agent.name for agent in AGENTS], help="only this one (repeatable)")
     parser.add_argument("--version", action="append", help="only these versions of it: latest, or a number of the list")
     parser.add_argument("--quick", action="store_true", help="the newest version of each, one auth form")
@@ -273,7 +301,11 @@ def arguments():
     parser.add_argument("--skip-if-offline", action="store_true", help="exit 77 when npm or the network is missing")
     parser.add_argument("--open-network", action="store_true", help="do not cut off the network during the turns")
     parser.add_argument("--keep", action="store_true", help="keep the throw-away homes")
-    return parser.parse_args()
+    parser.add_argument("--readme", action="store_true", help="put the table into README.md when every row of a whole run is good")
+    options = parser.parse_args()
+    if options.readme and not is_whole(options):
+        parser.error("--readme wants every row: leave out --agent, --version and --quick")
+    return options
 
 
 def rows_to_play(options):
@@ -289,6 +321,8 @@ def rows_to_play(options):
 
 def main():
     options = arguments()
+    if options.readme:
+        table_of((ROOT / "README.md").read_text())  # an hour of turns is not lost on a README without the place
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that agents, the stand-in and the scenes go as well
     options.program, options.stand_in, options.build = (p.resolve() for p in (options.program, options.stand_in, options.build))
     options.agents = options.build / "agents"
@@ -330,9 +364,9 @@ def main():
         finally:
             workspace.stop()
     text = table(rows)
-    (options.build / "table.md").write_text(text)
+    path = keep(text, options, failed)
     print(text, end="")
-    say(f"{len(rows) - failed} of {len(rows)} turns are good; the table is {options.build / 'table.md'}")
+    say(f"{len(rows) - failed} of {len(rows)} turns are good; the table is {path}")
     return 1 if failed else 0
 
 
