@@ -1,13 +1,8 @@
-// The one file that knows libcurl. It is loaded with dlopen at the first request.
-#define CURL_DISABLE_DEPRECATION // CURLOPT_PROTOCOLS: its successor needs libcurl 7.85
-#define CURL_DISABLE_TYPECHECK
-
+// The HTTP client. libcurl is loaded with dlopen at the first request.
 #include "core/base/strings.hpp"
 #include "core/http/client.hpp"
+#include "core/http/curl_library.hpp"
 #include "core/http/url.hpp"
-
-#include <curl/curl.h>
-#include <dlfcn.h>
 
 #include <algorithm>
 #include <array>
@@ -17,57 +12,6 @@
 namespace dbx::http {
 
 namespace {
-
-// What we use of libcurl.
-struct Curl {
-    decltype(&::curl_global_init) global_init = nullptr;
-    decltype(&::curl_easy_init) easy_init = nullptr;
-    decltype(&::curl_easy_setopt) easy_setopt = nullptr;
-    decltype(&::curl_easy_perform) easy_perform = nullptr;
-    decltype(&::curl_easy_getinfo) easy_getinfo = nullptr;
-    decltype(&::curl_easy_reset) easy_reset = nullptr;
-    decltype(&::curl_easy_cleanup) easy_cleanup = nullptr;
-    decltype(&::curl_easy_strerror) easy_strerror = nullptr;
-    decltype(&::curl_slist_append) slist_append = nullptr;
-    decltype(&::curl_slist_free_all) slist_free_all = nullptr;
-    std::string problem; // why it cannot be used; empty when it can
-};
-
-Curl load() {
-    Curl curl;
-    constexpr std::array names = {"libcurl.so.4", "libcurl-gnutls.so.4", "libcurl.4.dylib"};
-    void* library = nullptr;
-    for (const auto* name : names) {
-        library = ::dlopen(name, RTLD_NOW | RTLD_LOCAL);
-        if (library != nullptr) break;
-    }
-    if (library == nullptr) {
-        curl.problem = "libcurl.so.4 is not installed";
-        return curl;
-    }
-    const auto find = [&](auto& function, const char* name) {
-        function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(::dlsym(library, name));
-        if (function == nullptr) curl.problem = std::string("libcurl has no ") + name;
-    };
-    find(curl.global_init, "curl_global_init");
-    find(curl.easy_init, "curl_easy_init");
-    find(curl.easy_setopt, "curl_easy_setopt");
-    find(curl.easy_perform, "curl_easy_perform");
-    find(curl.easy_getinfo, "curl_easy_getinfo");
-    find(curl.easy_reset, "curl_easy_reset");
-    find(curl.easy_cleanup, "curl_easy_cleanup");
-    find(curl.easy_strerror, "curl_easy_strerror");
-    find(curl.slist_append, "curl_slist_append");
-    find(curl.slist_free_all, "curl_slist_free_all");
-    if (curl.problem.empty() && curl.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-        curl.problem = "libcurl does not start";
-    return curl;
-}
-
-const Curl& library() {
-    static const Curl curl = load();
-    return curl;
-}
 
 // What the callbacks of one exchange write to.
 struct Exchange {
@@ -116,68 +60,13 @@ bool has_line_end(std::string_view text) {
     return text.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos;
 }
 
-Failure explain(CURLcode code, const char* detail, bool sent, bool connected, const Request& request) {
-    const auto host = parse_url(request.url)->host;
-    const std::string words = detail[0] != '\0' ? detail : library().easy_strerror(code);
-    const auto seconds = [](std::chrono::milliseconds time) {
-        return std::to_string(time.count() / 1000) + " s";
-    };
-    switch (code) {
-    case CURLE_COULDNT_RESOLVE_HOST:
-        return {NetworkProblem::name, false, "the host name '" + host + "' is not known",
-                "check its spelling, and that this machine is online (VPN, DNS)"};
-    case CURLE_COULDNT_RESOLVE_PROXY:
-        return {NetworkProblem::proxy, false, "the name of the HTTP proxy is not known", "check HTTPS_PROXY"};
-    case CURLE_COULDNT_CONNECT:
-        return {NetworkProblem::connect, false, "nothing answers there: " + words,
-                "check the address, the network and HTTPS_PROXY"};
-    case CURLE_OPERATION_TIMEDOUT:
-        if (!connected)
-            return {NetworkProblem::timeout, false,
-                    "no connection within " + seconds(request.connect_timeout),
-                    "check the network; a firewall or a missing VPN drops packets silently"};
-        return {NetworkProblem::timeout, sent, "no complete answer within " + seconds(request.timeout),
-                "try again later"};
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_ISSUER_ERROR:
-        return {NetworkProblem::tls, false, "its certificate is not trusted: " + words,
-                "if your company inspects TLS, point SSL_CERT_FILE to its certificate bundle"};
-    case CURLE_SSL_CACERT_BADFILE:
-        return {NetworkProblem::tls, false, "the certificate bundle cannot be read: " + words,
-                "check SSL_CERT_FILE"};
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_SSL_CERTPROBLEM:
-    case CURLE_SSL_CIPHER:
-    case CURLE_USE_SSL_FAILED:
-        return {NetworkProblem::tls, false, "no TLS connection: " + words,
-                "check that the address and its port speak https, and HTTPS_PROXY"};
-    case CURLE_GOT_NOTHING:
-    case CURLE_SEND_ERROR:
-    case CURLE_RECV_ERROR:
-    case CURLE_PARTIAL_FILE:
-    case CURLE_HTTP2:
-    case CURLE_HTTP2_STREAM:
-        // An HTTP proxy that refuses CONNECT is reported like this, too.
-        if (words.find("CONNECT") != std::string::npos)
-            return {NetworkProblem::proxy, false, "the HTTP proxy refused the connection: " + words,
-                    "check HTTPS_PROXY and NO_PROXY"};
-        return {NetworkProblem::dropped, sent, "the connection broke: " + words, "try again"};
-    case CURLE_ABORTED_BY_CALLBACK:
-        return {NetworkProblem::interrupted, sent, "interrupted", ""};
-    case CURLE_PROXY:
-        return {NetworkProblem::proxy, false, "the HTTP proxy failed: " + words, "check HTTPS_PROXY"};
-    default:
-        return {NetworkProblem::other, sent, words, "try again"};
-    }
-}
-
 } // namespace
 
 CurlClient::CurlClient(ClientOptions options)
     : options_(std::move(options)) {}
 
 CurlClient::~CurlClient() {
-    for (void* handle : idle_) library().easy_cleanup(handle);
+    for (void* handle : idle_) curl_library().easy_cleanup(handle);
 }
 
 tl::expected<Response, Failure> CurlClient::send(const Request& request) {
@@ -194,7 +83,7 @@ tl::expected<Response, Failure> CurlClient::send(const Request& request) {
             return refuse("the header " + name + " of the request holds a line end",
                           "check the configuration");
     }
-    const auto& curl = library();
+    const auto& curl = curl_library();
     if (!curl.problem.empty())
         return refuse("the HTTP library cannot be used: " + curl.problem,
                       "install libcurl 4 (Debian, Ubuntu: libcurl4)");
@@ -280,7 +169,9 @@ tl::expected<Response, Failure> CurlClient::send(const Request& request) {
             return tl::unexpected(Failure{NetworkProblem::too_large, true,
                                           "it is longer than " + std::to_string(exchange.limit) + " bytes",
                                           ""});
-        return tl::unexpected(explain(code, detail.data(), request_bytes > 0, connect_us > 0, request));
+        return tl::unexpected(explain_curl(
+            code, detail.data(),
+            {request_bytes > 0, connect_us > 0, request.connect_timeout, request.timeout}, url->host));
     }
     exchange.response.status = static_cast<int>(status);
     exchange.response.url = request.url;
