@@ -203,6 +203,11 @@ class Revert : public Command {
         }
         std::vector<const FileChange*> list;
         for (const auto& change : changes) list.push_back(&change);
+        std::vector<std::string> behind_proxy;
+        for (const auto& entry : journal.written())
+            if (entry.auth == "proxy" && wanted(entry.agent) &&
+                std::find(behind_proxy.begin(), behind_proxy.end(), entry.agent) == behind_proxy.end())
+                behind_proxy.push_back(entry.agent);
         {
             const system::InterruptGuard guard;
             if (auto applied =
@@ -219,6 +224,9 @@ class Revert : public Command {
             rows.push_back(
                 {change.agent, session.shown(change.named), out.styled(action_of(change), Style::green)});
         out.summary(columns(rows, 0));
+        if (!behind_proxy.empty())
+            out.note("the local proxy still knows the key of " + join(behind_proxy, ", ") +
+                     "; dbx-agents proxy rotate-keys ends that");
         return 0;
     }
 

@@ -5,9 +5,12 @@
 #include "core/base/strings.hpp"
 #include "core/databricks/hosts.hpp"
 #include "core/edit/mask.hpp"
+#include "core/state/local_keys.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+
+#include <charconv>
 
 namespace dbx::cli {
 
@@ -18,6 +21,7 @@ using agents::FileChange;
 using nlohmann::ordered_json;
 
 constexpr int exit_would_change = 10;
+constexpr int default_proxy_port = 8790;
 
 std::string mode_text(mode_t mode) {
     return fmt::format("{:04o}", mode);
@@ -31,8 +35,12 @@ class Setup : public Command {
         app.add_flag("--all", all_, "Cursor, Codex CLI, Gemini CLI and Claude Code, found or not");
         app.add_option("--gateway", gateway_, "The gateway's root, used as it is")->type_name("URL");
         app.add_option("--model", model_, "The model, for the agents named")->type_name("NAME");
-        app.add_option("--auth", auth_, "How the agent gets its token: auto, helper, pat, env or proxy")
+        app.add_option("--auth", auth_,
+                       "How the agent gets its token: auto (default), helper, pat, env or proxy")
             ->type_name("FORM");
+        via_proxy_flag_ = app.add_flag("--via-proxy", via_proxy_,
+                                       "Through the local proxy: --auth proxy; --via-proxy=PORT names its "
+                                       "port (default: setting proxy.port, else 8790)");
         app.add_option("--claude-betas", betas_,
                        "on: let Claude Code send its beta headers (cheaper caching; some gateways "
                        "refuse them); off (default): do not")
@@ -51,6 +59,8 @@ class Setup : public Command {
     Result<int> run(Session& session) override {
         if (auto wrong = refuse_bad_flags(); wrong) return fail(*wrong);
         session.options().gateway = gateway_;
+        if (via_proxy_flag_->count() > 0) auth_ = "proxy";
+        if (auth_.empty()) auth_ = "auto";
         auto chosen = choose_agents(session);
         if (!chosen) return fail(chosen.error());
         const auto target = session.target();
@@ -73,19 +83,35 @@ class Setup : public Command {
         const auto settings = session.settings();
         if (!settings) return fail(settings.error());
 
+        const auto port = proxy_port(**settings);
+        if (!port) return fail(port.error());
+        auto keys = state::read_local_keys(session.environment(), session.files());
+        if (!keys) return fail(keys.error());
+
         std::vector<AgentPlan> plans;
         for (const auto* agent : *chosen) {
             auto request = request_for(session, *agent, **target, **settings);
             if (!request) return fail(request.error());
+            request->proxy = "http://127.0.0.1:" + std::to_string(*port);
+            const auto known = keys->find(agent->name);
+            request->local_key = known == keys->end() ? state::new_local_key() : known->second;
             auto plan = agents::plan_setup(*agent, *request, *journal, session.environment(), session.files(),
                                            session.now());
             if (!plan) return fail(plan.error());
             plans.push_back(std::move(*plan));
+            if (plans.back().auth == agents::Auth::proxy) {
+                keys->insert_or_assign(agent->name, request->local_key);
+                proxy_port_ = *port;
+                if (request->credential.empty()) no_credential_ = request->no_token_reason;
+            }
         }
+        warn_of_other_port(session, **settings, *journal);
         if (check_) return show_check(session, plans);
         if (dry_run_) return show_dry_run(session, plans);
         if (print_) return show_files(session, plans);
-        return write(session, plans, **target, *journal);
+        auto keys_change = agents::plan_local_keys(*keys, session.environment(), session.files());
+        if (!keys_change) return fail(keys_change.error());
+        return write(session, plans, *keys_change, **target, **settings, *journal);
     }
 
   private:
@@ -100,7 +126,21 @@ class Setup : public Command {
             return wrong(
                 "which agents?", "neither an agent nor --all was given",
                 "dbx-agents setup codex claude --workspace URL, or dbx-agents setup --all --workspace URL");
-        if (!agents::parse_auth(auth_))
+        if (via_proxy_flag_->count() > 0 && !auth_.empty() && auth_ != "proxy")
+            return wrong("--via-proxy and --auth " + auth_ + " contradict each other",
+                         "--via-proxy means --auth proxy", "use one of them");
+        if (via_proxy_flag_->count() > 0 && via_proxy_ != "true" && !parse_port(via_proxy_))
+            return wrong("--via-proxy=" + via_proxy_ + " cannot be used",
+                         "the port of the local proxy is a number from 1 to 65535",
+                         "--via-proxy=8790, or --via-proxy alone");
+        if (via_proxy_flag_->count() > 0) {
+            for (const auto& name : names_) {
+                if (parse_port(name))
+                    return wrong("there is no agent '" + name + "'", "the port stands behind an equals sign",
+                                 "--via-proxy=" + name);
+            }
+        }
+        if (!auth_.empty() && !agents::parse_auth(auth_))
             return wrong("--auth '" + auth_ + "' is not known", "known forms: auto, helper, pat, env, proxy",
                          "use one of them");
         if (betas_ != "on" && betas_ != "off")
@@ -110,6 +150,56 @@ class Setup : public Command {
     }
 
     bool model_given() const { return !model_.empty(); }
+
+    static std::optional<int> parse_port(std::string_view text) {
+        int port = 0;
+        const auto [end, wrong] = std::from_chars(text.data(), text.data() + text.size(), port);
+        if (wrong != std::errc() || end != text.data() + text.size() || port < 1 || port > 65535)
+            return std::nullopt;
+        return port;
+    }
+
+    // The local proxy's port: 1. --via-proxy=PORT, 2. the setting proxy.port (environment, configuration,
+    // remembered), 3. the default.
+    Result<int> proxy_port(const state::Settings& settings) const {
+        if (const auto port = parse_port(via_proxy_)) return *port;
+        const auto setting = settings.find("proxy.port");
+        if (!setting) return default_proxy_port;
+        if (const auto port = parse_port(setting->value)) return *port;
+        if (auth_ != "proxy") return default_proxy_port; // nobody asks for it
+        return fail(ErrorKind::usage, "the port from " + setting->origin + " cannot be used",
+                    "'" + setting->value +
+                        "' is not a number from 1 to 65535, and the agents need a fixed one",
+                    "correct it, or use --via-proxy=8790");
+    }
+
+    static std::string remembered_port(const state::Settings& settings) {
+        for (const auto& setting : settings.all("proxy.port"))
+            if (setting.rank == state::Rank::remembered) return setting.value;
+        return {};
+    }
+
+    // One proxy listens on one port: agents that were set up for another one are left behind.
+    void warn_of_other_port(Session& session, const state::Settings& settings,
+                            const state::Journal& journal) const {
+        const std::string before = remembered_port(settings);
+        if (!proxy_port_ || before.empty() || before == std::to_string(*proxy_port_)) return;
+        std::vector<std::string> others;
+        for (const auto& entry : journal.written()) {
+            const bool named = all_ || std::find(names_.begin(), names_.end(), entry.agent) != names_.end();
+            if (entry.auth == "proxy" && !named &&
+                std::find(others.begin(), others.end(), entry.agent) == others.end())
+                others.push_back(entry.agent);
+        }
+        if (!others.empty())
+            session.output().warning(fmt::format(
+                "set up for port {}, not {}: {}; dbx-agents setup {} --via-proxy={} takes them along", before,
+                *proxy_port_, join(others, ", "), join(others, " "), *proxy_port_));
+    }
+
+    std::string proxy_command() const {
+        return "dbx-agents proxy --port " + std::to_string(proxy_port_.value_or(default_proxy_port));
+    }
 
     Result<std::vector<const agents::Agent*>> choose_agents(Session& session) {
         if (!all_) return session.agents_named(names_);
@@ -152,6 +242,17 @@ class Setup : public Command {
         if (target.workspace) request.workspace = target.workspace->value;
         request.auth = *agents::parse_auth(auth_);
         request.claude_betas = betas_;
+
+        // Workspaces differ in the routes that they have; doctor finds out which one answers.
+        if (const auto route = settings.find("agents." + agent.name + ".route")) {
+            constexpr std::string_view allowed = "abcdefghijklmnopqrstuvwxyz0123456789-._/";
+            const auto& text = route->value;
+            if (!text.starts_with('/') || text.ends_with('/') || text.find("//") != std::string::npos ||
+                text.find("..") != std::string::npos || text.find_first_not_of(allowed) != std::string::npos)
+                return fail(ErrorKind::usage, "the route from " + route->origin + " cannot be used",
+                            "it is not a path such as /codex/v1", "correct it, or take it out");
+            request.route = text;
+        }
 
         for (const auto& [family, model] : agent.models) {
             const std::string key = "agents." + agent.name + "." + (family == "main" ? "model" : family);
@@ -212,10 +313,11 @@ class Setup : public Command {
     // --- showing
     // ---------------------------------------------------------------------------------------------------
 
-    static ordered_json document_of(Session& session, const std::vector<AgentPlan>& plans, bool written) {
+    ordered_json document_of(Session& session, const std::vector<AgentPlan>& plans, bool written) const {
         ordered_json root;
         root["changed"] = would_change(plans);
         root["written"] = written;
+        if (proxy_port_) root["next"] = proxy_command();
         root["agents"] = ordered_json::array();
         for (const auto& plan : plans) {
             ordered_json item;
@@ -260,7 +362,7 @@ class Setup : public Command {
         return "changed";
     }
 
-    static void show_remarks(Session& session, const std::vector<AgentPlan>& plans) {
+    void show_remarks(Session& session, const std::vector<AgentPlan>& plans) const {
         for (const auto& plan : plans) {
             for (const auto& change : plan.files)
                 for (const auto& remark : change.remarks)
@@ -269,6 +371,9 @@ class Setup : public Command {
                 session.output().warning(plan.agent->name + ": " + warning);
             for (const auto& note : plan.notes) session.output().note(plan.agent->name + ": " + note);
         }
+        if (!no_credential_.empty())
+            session.output().note("the proxy will need a credential when it starts, and there is none yet: " +
+                                  no_credential_);
     }
 
     static void show_diffs(Session& session, const std::vector<AgentPlan>& plans) {
@@ -313,7 +418,7 @@ class Setup : public Command {
         }
     }
 
-    static Result<int> show_check(Session& session, const std::vector<AgentPlan>& plans) {
+    Result<int> show_check(Session& session, const std::vector<AgentPlan>& plans) const {
         auto& out = session.output();
         const bool changes = would_change(plans);
         if (out.json()) {
@@ -331,7 +436,7 @@ class Setup : public Command {
         return changes ? exit_would_change : 0;
     }
 
-    static Result<int> show_dry_run(Session& session, const std::vector<AgentPlan>& plans) {
+    Result<int> show_dry_run(Session& session, const std::vector<AgentPlan>& plans) const {
         auto& out = session.output();
         if (out.json()) {
             out.document(document_of(session, plans, false));
@@ -343,7 +448,7 @@ class Setup : public Command {
         return 0;
     }
 
-    static Result<int> show_files(Session& session, const std::vector<AgentPlan>& plans) {
+    Result<int> show_files(Session& session, const std::vector<AgentPlan>& plans) const {
         auto& out = session.output();
         std::vector<const FileChange*> files;
         for (const auto& plan : plans) {
@@ -372,7 +477,8 @@ class Setup : public Command {
     // --- writing
     // ---------------------------------------------------------------------------------------------------
 
-    Result<int> write(Session& session, const std::vector<AgentPlan>& plans, const databricks::Target& target,
+    Result<int> write(Session& session, const std::vector<AgentPlan>& plans, const FileChange& keys,
+                      const databricks::Target& target, const state::Settings& settings,
                       state::Journal& journal) {
         auto& out = session.output();
         const bool changes = would_change(plans);
@@ -387,6 +493,7 @@ class Setup : public Command {
             show_remarks(session, plans);
         }
         std::vector<const FileChange*> list;
+        if (proxy_port_ && keys.changes()) list.push_back(&keys); // before the files that hold them
         for (const auto& plan : plans)
             for (const auto& change : plan.files)
                 if (change.changes()) list.push_back(&change);
@@ -397,7 +504,7 @@ class Setup : public Command {
                 !applied)
                 return fail(applied.error());
         }
-        if (auto remembered = remember(session, target); !remembered) {
+        if (auto remembered = remember(session, target, settings); !remembered) {
             Error error = remembered.error();
             error.state = "The agents' files were written; only the settings were not remembered.";
             return fail(error);
@@ -417,14 +524,19 @@ class Setup : public Command {
         } else {
             out.summary("\nEverything was already as it should be; nothing was changed.\n");
         }
+        if (proxy_port_)
+            out.summary("Next: start the local proxy and keep it running: " + proxy_command() + "\n");
         return 0;
     }
 
-    static Result<void> remember(Session& session, const databricks::Target& target) {
+    Result<void> remember(Session& session, const databricks::Target& target,
+                          const state::Settings& settings) const {
         std::map<std::string, std::string> values;
         if (target.workspace) values["workspace"] = target.workspace->value;
         if (target.gateway && !target.gateway_is_derived) values["gateway"] = target.gateway->value;
         if (target.profile) values["profile"] = target.profile->value;
+        // Other agents may go through the proxy although these do not.
+        values["proxy.port"] = proxy_port_ ? std::to_string(*proxy_port_) : remembered_port(settings);
         return state::remember(values, session.environment(), session.files());
     }
 
@@ -432,7 +544,11 @@ class Setup : public Command {
     bool all_ = false;
     std::string gateway_;
     std::string model_;
-    std::string auth_ = "auto";
+    std::string auth_;
+    std::string via_proxy_;
+    CLI::Option* via_proxy_flag_ = nullptr;
+    std::optional<int> proxy_port_; // when an agent of this run goes through the proxy
+    std::string no_credential_;     // why the proxy could not start now; empty: it could
     std::string betas_ = "off";
     bool dry_run_ = false;
     bool check_ = false;

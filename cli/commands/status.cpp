@@ -67,6 +67,11 @@ class Status : public Command {
         return {{"value", value->value}, {"origin", value->origin}};
     }
 
+    // Cursor's key is pasted by hand: its form says nothing.
+    static bool shows_auth(const AgentReport& report) {
+        return !report.auth.empty() && !report.agent->token_variable.empty();
+    }
+
     static ordered_json document_of(const databricks::Target& target,
                                     const std::vector<AgentReport>& reports) {
         ordered_json root;
@@ -82,6 +87,7 @@ class Status : public Command {
             agent["version"] =
                 report.installed.version ? ordered_json(*report.installed.version) : ordered_json(nullptr);
             agent["configured"] = report.configured;
+            agent["auth"] = shows_auth(report) ? ordered_json(report.auth) : ordered_json(nullptr);
             agent["files"] = ordered_json::array();
             for (const auto& file : report.files) {
                 ordered_json item;
@@ -133,6 +139,7 @@ class Status : public Command {
                 : report.installed.version ? "  " + *report.installed.version
                                            : "  version unknown";
         head += report.configured ? "  configured" : "  not configured by dbx-agents";
+        if (shows_auth(report)) head += ", auth " + report.auth;
         out.result(head + "\n");
         for (const auto& file : report.files) show_file(session, file);
         for (const auto& warning : report.warnings) out.warning(report.agent->name + ": " + warning);

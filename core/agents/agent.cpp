@@ -262,9 +262,9 @@ const AgentFile* Agent::file(std::string_view file_name) const {
 }
 
 const std::vector<std::string>& placeholder_names() {
-    static const std::vector<std::string> names = {"gateway",        "workspace",    "model",
-                                                   "token",          "local_key",    "helper.args",
-                                                   "helper.command", "helper.shell", "config"};
+    static const std::vector<std::string> names = {
+        "gateway",   "route",       "workspace",      "model",        "token",
+        "local_key", "helper.args", "helper.command", "helper.shell", "config"};
     return names;
 }
 

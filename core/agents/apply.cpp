@@ -22,6 +22,17 @@ void remove_created(const FileChange& change, system::FileSystem& files) {
         (void)files.remove_empty_directory(*folder);
 }
 
+// An agent has one auth form: its files that stay as they are belong to the new one as well.
+void note_auth(const std::string& agent, const std::string& auth, state::Journal& journal) {
+    std::vector<state::WrittenFile> others;
+    for (const auto& entry : journal.written())
+        if (entry.agent == agent && entry.auth != auth) others.push_back(entry);
+    for (auto& entry : others) {
+        entry.auth = auth;
+        journal.put(std::move(entry));
+    }
+}
+
 Result<void> carry_out(const FileChange& change, const system::Environment& environment,
                        system::FileSystem& files) {
     // The file as it was planned on? An agent may have written in between.
@@ -71,6 +82,8 @@ Result<void> apply(const std::vector<const FileChange*>& changes, state::Journal
             journal.erase(change->real);
         }
     }
+    for (const FileChange* change : changes)
+        if (change->entry) note_auth(change->agent, change->entry->auth, journal);
     if (auto prepared = journal.prepare(files); !prepared) return prepared;
 
     // 2. The files, all or none.

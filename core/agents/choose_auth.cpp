@@ -21,16 +21,6 @@ const Requirement* unmet(const Agent& agent, Auth auth, const Installed& install
     return nullptr;
 }
 
-Error no_proxy_yet(const Agent& agent, const std::string& why) {
-    return {ErrorKind::credential,
-            "cannot configure " + agent.display_name + " with the local proxy",
-            why,
-            "give it a personal access token (DATABRICKS_TOKEN, or a profile in ~/.databrickscfg) and use "
-            "--auth pat, "
-            "or use --auth env",
-            {}};
-}
-
 } // namespace
 
 // The auth form: 1. what was asked for, if the agent and its version can; auto: 2. helper, 3. pat for a
@@ -39,8 +29,6 @@ Result<Chosen> choose_auth(const Agent& agent, const SetupRequest& request, cons
     const std::string installed_name =
         agent.display_name + (installed.version ? " " + *installed.version : std::string());
     if (request.auth != Auth::automatic) {
-        if (request.auth == Auth::proxy)
-            return fail(no_proxy_yet(agent, "this version of dbx-agents has no proxy command yet"));
         if (!offers(agent, request.auth)) {
             // Cursor has one way only, and it is not written by us: --auth for all agents at once does not
             // fail on it.
@@ -77,11 +65,16 @@ Result<Chosen> choose_auth(const Agent& agent, const SetupRequest& request, cons
     if (offers(agent, Auth::pat) && request.token && request.token_is_pat)
         return Chosen{Auth::pat,
                       why_not_helper + ", and " + request.credential + " is a personal access token"};
+    const std::string why =
+        why_not_helper + ", and " +
+        (request.token ? request.credential + " is not a personal access token" : request.no_token_reason);
+    if (offers(agent, Auth::proxy) && !unmet(agent, Auth::proxy, installed))
+        return Chosen{Auth::proxy, why + "; so it goes through the local proxy"};
     return fail(
-        no_proxy_yet(agent, why_not_helper + ", " +
-                                (request.token ? request.credential + " is not a personal access token"
-                                               : request.no_token_reason) +
-                                ", and this version of dbx-agents has no proxy command yet"));
+        ErrorKind::credential, "cannot find a way for " + agent.display_name + " to get its token",
+        why + ", and its template knows no local proxy",
+        "give it a personal access token (DATABRICKS_TOKEN, or a profile in ~/.databrickscfg), or use "
+        "--auth env");
 }
 
 } // namespace dbx::agents

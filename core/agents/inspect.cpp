@@ -183,7 +183,6 @@ Result<AgentReport> inspect(const Agent& agent, const state::Journal& journal,
     AgentReport report;
     report.agent = &agent;
     report.installed = find_installed(agent, environment, files);
-    std::string auth;
     for (const auto& file : agent.files) {
         const auto named = path_of(agent, file, environment);
         if (!named) return fail(named.error());
@@ -200,7 +199,7 @@ Result<AgentReport> inspect(const Agent& agent, const state::Journal& journal,
         if (entry) {
             report.configured = true;
             item.written_at = entry->written_at;
-            if (!entry->auth.empty()) auth = entry->auth;
+            if (!entry->auth.empty()) report.auth = entry->auth;
         }
         const auto status = files.status(*real);
         item.exists = status && status->kind != system::FileKind::missing;
@@ -235,7 +234,7 @@ Result<AgentReport> inspect(const Agent& agent, const state::Journal& journal,
     }
     if (!report.configured) return report;
     for (const auto& warning : agent.warnings) {
-        if (warning.environment.empty() || !holds(warning.when, {{"auth", auth}})) continue;
+        if (warning.environment.empty() || !holds(warning.when, {{"auth", report.auth}})) continue;
         const auto value = environment.get(warning.environment);
         if (value && !value->empty())
             report.warnings.push_back(warning.environment + " in the environment: " + warning.text);

@@ -31,6 +31,7 @@ struct AgentReport {
     const Agent* agent = nullptr;
     Installed installed;
     bool configured = false; // setup wrote at least one of its files
+    std::string auth;        // the form that setup took; empty: not configured
     std::vector<FileReport> files;
     std::vector<std::string> warnings; // about the environment
 };

@@ -59,7 +59,10 @@ Result<AgentPlan> plan_setup(const Agent& agent, const SetupRequest& request, co
     plan.auth_reason = chosen->reason;
 
     Variables variables;
-    variables.values["gateway"] = request.gateway;
+    // The local proxy has the gateway's own routes.
+    const std::string& gateway = plan.auth == Auth::proxy ? request.proxy : request.gateway;
+    variables.values["gateway"] = gateway;
+    variables.values["route"] = request.route.empty() ? agent.route : request.route;
     variables.values["workspace"] = request.workspace;
     const auto models = models_for(agent, request.models);
     variables.values["model"] = models.at("main");
@@ -67,6 +70,10 @@ Result<AgentPlan> plan_setup(const Agent& agent, const SetupRequest& request, co
     if (plan.auth == Auth::pat && request.token) {
         variables.values["token"] = request.token->reveal();
         variables.secrets.push_back("token");
+    }
+    if (plan.auth == Auth::proxy) {
+        variables.values["local_key"] = request.local_key.reveal();
+        variables.secrets.push_back("local_key");
     }
     if (!request.helper.empty()) {
         variables.values["helper.command"] = request.helper.front();
@@ -77,7 +84,7 @@ Result<AgentPlan> plan_setup(const Agent& agent, const SetupRequest& request, co
         variables.values["helper.shell"] = join(quoted, " ");
     }
 
-    const bool loopback = databricks::is_loopback(request.gateway);
+    const bool loopback = databricks::is_loopback(gateway);
     const Facts facts = {{"auth", to_string(plan.auth)},
                          {"gateway", loopback ? "loopback" : "remote"},
                          {"claude_betas", request.claude_betas}};
@@ -130,8 +137,12 @@ Result<AgentPlan> plan_setup(const Agent& agent, const SetupRequest& request, co
             plan.warnings.push_back(agent.display_name + " " + *plan.installed.version + ": " + bad.text);
     }
     if (loopback && !agent.loopback)
-        plan.warnings.push_back(agent.display_name + " cannot reach " + request.gateway +
+        plan.warnings.push_back(agent.display_name + " cannot reach " + gateway +
                                 ": its servers make the calls, not this machine");
+    if (request.auth == Auth::proxy && plan.auth != Auth::proxy)
+        plan.warnings.push_back(
+            "the local proxy cannot serve " + agent.display_name +
+            ": its servers make the calls, not this machine; it goes to the gateway itself");
     if (plan.auth == Auth::helper && request.credential.empty())
         plan.warnings.push_back("there is no credential yet (" + request.no_token_reason +
                                 "); the command that was written fails until there is one");

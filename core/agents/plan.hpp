@@ -4,6 +4,7 @@
 #include "core/agents/version.hpp"
 #include "core/base/secret.hpp"
 #include "core/state/journal.hpp"
+#include "core/state/local_keys.hpp"
 
 #include <optional>
 #include <string>
@@ -54,6 +55,7 @@ std::optional<Auth> parse_auth(std::string_view name);
 // What setup was asked for, with everything resolved that is not the agent's own business.
 struct SetupRequest {
     std::string gateway;   // the root, without a slash at its end
+    std::string route;     // below the gateway root, instead of the template's; empty: the template's
     std::string workspace; // may be empty
     Auth auth = Auth::automatic;
     std::optional<Secret> token; // a static one, if there is one
@@ -61,6 +63,8 @@ struct SetupRequest {
     std::string credential; // for messages: "DATABRICKS_TOKEN in the environment"; empty when there is none
     std::string no_token_reason;               // why there is no static token
     std::vector<std::string> helper;           // argv of the command that prints a token
+    std::string proxy;                         // the local proxy's root: "http://127.0.0.1:8790"
+    Secret local_key;                          // what this agent shows to the proxy
     std::map<std::string, std::string> models; // overrides: "main", "opus", …
     bool model_from_flag = false;
     std::string claude_betas = "off";
@@ -96,6 +100,21 @@ Result<std::vector<FileChange>> plan_revert(const std::vector<std::string>& agen
                                             const system::Environment& environment,
                                             system::FileSystem& files);
 
+// The file of the local keys, as it will be; it has no entry in the journal and is never taken back.
+Result<FileChange> plan_local_keys(const state::LocalKeys& keys, const system::Environment& environment,
+                                   system::FileSystem& files);
+
+// New keys for every agent that goes through the local proxy, and its files with them. `changes`: the keys'
+// own file first.
+struct KeyRotation {
+    std::vector<FileChange> changes;
+    std::vector<std::string> rotated; // agents
+    std::vector<std::string> dropped; // agents that no longer use the proxy: their key is good no more
+    std::vector<std::string> without; // agents that use it, but whose files hold no key any more
+};
+Result<KeyRotation> plan_key_rotation(const state::Journal& journal, const system::Environment& environment,
+                                      system::FileSystem& files);
+
 // Carries out the changes, all or nothing: every file is checked to be writable first; each is compared again
 // with what was planned on; a failure (or an interrupt) puts back what was written. Errors say which.
 Result<void> apply(const std::vector<const FileChange*>& changes, state::Journal& journal,
@@ -116,6 +135,10 @@ KeyState state_of(const state::WrittenKey& key, const edit::Document& document);
 // The edits that put keys back, for those whose state allows it.
 std::vector<edit::Edit> restore_edits(const std::vector<const state::WrittenKey*>& keys, Force force,
                                       const edit::Document& document);
+
+// The edits that take out the containers of these keys that `pristine` did not have, once they are empty.
+std::vector<edit::Edit> prune_edits(const std::vector<const state::WrittenKey*>& keys,
+                                    const edit::Document* pristine);
 
 struct Reverted {
     std::string text;

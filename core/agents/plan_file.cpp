@@ -166,8 +166,14 @@ class FilePlanner {
             }
         }
         if (touched) {
-            const auto stale = restore_edits(no_longer_wanted(wanted), Force::no, **document);
+            const auto stale_keys = no_longer_wanted(wanted);
+            const auto stale = restore_edits(stale_keys, Force::no, **document);
             edits.insert(edits.begin(), stale.begin(), stale.end());
+            // Tables that were made for them go as well, once they are empty.
+            const auto pristine =
+                edit::Document::parse(format, pristine_existed_ ? pristine_ : empty_text(file_.format));
+            const auto prune = prune_edits(stale_keys, pristine ? pristine->get() : nullptr);
+            edits.insert(edits.end(), prune.begin(), prune.end());
         }
         auto after = (*document)->apply(edits);
         if (!after) return fail(after.error());
@@ -187,10 +193,12 @@ class FilePlanner {
     std::string new_text(const Wanted& wanted) const {
         if (!wanted.blank) return empty_text(file_.format);
         const auto document = edit::Document::parse(edit::Format::dotenv, *wanted.blank);
-        const bool right = document && (*document)->leaves().size() == wanted.sets.size() &&
+        const auto certain = std::count_if(wanted.sets.begin(), wanted.sets.end(),
+                                           [](const Wanted::Set& set) { return !set.only_present; });
+        const bool right = document && static_cast<std::ptrdiff_t>((*document)->leaves().size()) == certain &&
                            std::all_of(wanted.sets.begin(), wanted.sets.end(), [&](const Wanted::Set& set) {
                                const auto found = (*document)->get(set.path);
-                               return found && same(found->value, set.value);
+                               return set.only_present || (found && same(found->value, set.value));
                            });
         return right ? *wanted.blank : empty_text(file_.format);
     }
@@ -205,8 +213,11 @@ class FilePlanner {
             set.value = merge_lines(there, split(ours, '\n'));
             return;
         }
-        // A value in the file replaces the shell's as a whole, so the shell's entries come along.
-        if (!found) there = environment_.get(set.path.back()).value_or("");
+        // A value in the file replaces the shell's as a whole, so the shell's entries come along; also those
+        // of no_proxy, which programs that look for NO_PROXY first would no longer see.
+        const std::string& name = set.path.back();
+        if (!found) there = environment_.get(name).value_or("");
+        if (!found && there.empty()) there = environment_.get(to_lower(name)).value_or("");
         set.value = merge_entries(there, split(ours, ','));
     }
 
@@ -395,7 +406,7 @@ Result<Wanted> collect(const Agent& agent, const AgentFile& file, const Facts& f
         }
         auto leaves = render(agent, part.document, *format, variables);
         if (!leaves) return fail(leaves.error());
-        if (*format == edit::Format::dotenv) {
+        if (*format == edit::Format::dotenv && !part.only_present) {
             if (const auto text = render_text(agent, part.document, variables))
                 wanted.blank = wanted.blank.value_or("") + *text;
         }

@@ -151,22 +151,22 @@ std::optional<edit::Format> format_of(const WrittenFile& entry) {
     return format ? edit_format(*format) : std::nullopt;
 }
 
-std::vector<edit::Edit> prune_edits(const WrittenFile& entry, const edit::Document* pristine) {
+} // namespace
+
+std::vector<Edit> prune_edits(const std::vector<const WrittenKey*>& keys, const edit::Document* pristine) {
     std::set<edit::KeyPath> containers;
-    for (const auto& key : entry.keys) {
-        edit::KeyPath path = key.path;
-        if (key.kind != WrittenKey::Kind::append) path.pop_back();
+    for (const WrittenKey* key : keys) {
+        edit::KeyPath path = key->path;
+        if (key->kind != WrittenKey::Kind::append) path.pop_back();
         for (; !path.empty(); path.pop_back()) {
             if (!pristine || !pristine->get(path)) containers.insert(path);
         }
     }
-    std::vector<edit::Edit> edits;
+    std::vector<Edit> edits;
     for (auto path = containers.rbegin(); path != containers.rend(); ++path)
         edits.push_back(Edit::prune(*path));
     return edits;
 }
-
-} // namespace
 
 std::vector<std::string_view> pieces_of(std::string_view text) {
     if (text.substr(0, 3) == byte_order_mark) text.remove_prefix(3);
@@ -302,7 +302,7 @@ Result<Reverted> revert_text(const WrittenFile& entry, const std::optional<std::
                 *format, entry.existed ? *pristine : empty_text(*file_format(entry.format))))
             old = std::move(*parsed);
     }
-    const auto prune = prune_edits(entry, old.get());
+    const auto prune = prune_edits(keys, old.get());
     const bool ends_line = current.empty() || current.back() == '\n';
     const auto undo = [&](const edit::Document& from) {
         auto edits = restore_edits(keys, force, from);

@@ -48,16 +48,17 @@ bool any(std::string_view text, Predicate predicate) {
     return std::any_of(text.begin(), text.end(), predicate);
 }
 
-// How tokens of well-known services begin, and how many characters have to follow at least.
+// How tokens of well-known services (and our local keys: dbxl_) begin, and how many characters have to follow
+// at least.
 struct Shape {
     std::string_view prefix;
     std::size_t at_least = 0;
 };
 constexpr std::array shapes = {
-    Shape{"sk-ant-", 4}, Shape{"sk-", 8},   Shape{"ghp_", 8},   Shape{"gho_", 8},       Shape{"ghu_", 8},
-    Shape{"ghs_", 8},    Shape{"ghr_", 8},  Shape{"glpat-", 8}, Shape{"AIza", 8},       Shape{"xoxb-", 8},
-    Shape{"xoxp-", 8},   Shape{"xoxa-", 8}, Shape{"xoxr-", 8},  Shape{"xoxs-", 8},      Shape{"ya29.", 10},
-    Shape{"hf_", 20},    Shape{"AKIA", 12}, Shape{"ASIA", 12},  Shape{"github_pat_", 8}};
+    Shape{"sk-ant-", 4}, Shape{"sk-", 8},   Shape{"ghp_", 8},   Shape{"gho_", 8},        Shape{"ghu_", 8},
+    Shape{"ghs_", 8},    Shape{"ghr_", 8},  Shape{"glpat-", 8}, Shape{"AIza", 8},        Shape{"xoxb-", 8},
+    Shape{"xoxp-", 8},   Shape{"xoxa-", 8}, Shape{"xoxr-", 8},  Shape{"xoxs-", 8},       Shape{"ya29.", 10},
+    Shape{"hf_", 20},    Shape{"AKIA", 12}, Shape{"ASIA", 12},  Shape{"github_pat_", 8}, Shape{"dbxl_", 16}};
 
 struct Token {
     std::size_t length = 0; // 0: none

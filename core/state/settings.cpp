@@ -27,6 +27,7 @@ constexpr EnvironmentName environment_names[] = {
     {"profile", "DATABRICKS_CONFIG_PROFILE", Rank::standard_environment},
     {"warehouse", "DBX_AGENTS_WAREHOUSE", Rank::environment},
     {"warehouse", "DATABRICKS_WAREHOUSE_ID", Rank::standard_environment},
+    {"proxy.port", "DBX_AGENTS_PROXY_PORT", Rank::environment},
 };
 
 // The top-level keys and tables of config.toml (contract, section 4).

@@ -372,11 +372,10 @@ class Fresh(Test):
         self.says(result, "pat")
         self.assertEqual(readers.dotenv(self.h.read(".gemini/.env"))["GEMINI_API_KEY"], PAT)
 
-    def test_auto_for_gemini_without_a_credential_is_refused(self):
-        before = self.h.kept()
-        result = self.h.run("setup", "gemini", "--workspace", WORKSPACE, "--yes")
-        self.is_error(result, 4)
-        self.same_snapshot(self.h.kept(), before, "nothing is written", result)
+    def test_auto_for_gemini_without_a_credential_takes_the_proxy(self):
+        result = self.ok(self.h.run("setup", "gemini", "--workspace", WORKSPACE, "--yes"))
+        self.says(result, "auth proxy", "can't run a command", "DATABRICKS_TOKEN is not set")
+        self.assertEqual(readers.dotenv(self.h.read(".gemini/.env"))["GOOGLE_GEMINI_BASE_URL"], "http://127.0.0.1:8790/gemini")
 
     def test_an_old_codex_gets_no_helper(self):
         """Codex up to 0.100 ignores `auth` silently; the version is read from the package's files."""
