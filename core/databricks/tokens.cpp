@@ -16,9 +16,6 @@ namespace {
 using std::chrono::minutes;
 using std::chrono::seconds;
 
-// Longer than a refresh can take (token_fetch.cpp): whoever holds the lock that long hangs.
-constexpr int lock_timeout_ms = 60'000;
-
 // Good for one more request, though not fresh.
 bool is_valid(const Token& token, system::WallTime now) {
     return !token.expires_at || now + seconds(10) < *token.expires_at;
@@ -165,8 +162,9 @@ Result<Token> TokenSource::refresh(Freshness freshness) {
     // 2. One process asks; the others wait for it, and take its token or its failure. Without a lock (a state
     // folder that cannot be written) everybody asks for itself.
     const auto made = files.make_directories(folder, 0700);
-    auto lock = made ? system::Lock::acquire(folder / (key + ".lock"), lock_timeout_ms)
-                     : Result<system::Lock>(fail(made.error()));
+    auto lock =
+        made ? system::Lock::acquire(folder / (key + ".lock"), static_cast<int>(services_.lock_wait.count()))
+             : Result<system::Lock>(fail(made.error()));
     if (!lock && lock.error().kind == ErrorKind::interrupted) return fail(lock.error());
     if (lock) {
         file = read_token_file(files, path, user);

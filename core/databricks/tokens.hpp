@@ -30,6 +30,9 @@ struct TokenServices {
     const system::Environment& environment;
     const system::Clock& clock;
     system::Path state_directory; // short-lived tokens are kept in its folder "tokens" (0700, files 0600)
+    // How long to wait for another process that refreshes the same token. Longer than a refresh can take
+    // (token_fetch.cpp): whoever holds the lock that long hangs, and we ask for ourselves.
+    std::chrono::milliseconds lock_wait{60'000};
 };
 
 // Tokens of one credential. Short-lived ones are kept in memory and in a file, are refreshed before they

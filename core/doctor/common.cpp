@@ -51,9 +51,9 @@ void check_files(const Scene& scene, Patient& patient) {
         std::size_t first_line = 0;
         for (const auto& key : file.keys) {
             if (key.drift.empty() || key.drift == "extended since setup") continue;
-            // The other route of Codex is a fix of ours, no drift.
+            // Somebody's own remedy against a missing route: setup would undo it.
             if (patient.agent->name == "codex" && key.path.back() == "base_url" &&
-                patient.connection.base_url.ends_with("/codex/v1"))
+                patient.connection.base_url.ends_with(codex_other_route))
                 continue;
             drifted.push_back(edit::to_string(key.path) + " (" + key.drift + ")");
             if (first_line == 0) first_line = key.line;
@@ -117,11 +117,31 @@ void check_address(const Scene& scene, Patient& patient) {
     }
 }
 
+// Gemini CLI 0.43 sends every request to the first of these, whatever NO_PROXY says; 0.44 and later look at
+// it.
+bool check_proxy_of_old_gemini(Patient& patient) {
+    const auto& connection = patient.connection;
+    if (patient.agent->name != "gemini" || !agents::is_below(patient.report.installed, "0.44.0"))
+        return false;
+    for (const auto* name : {"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"}) {
+        if (connection.variable(name).empty()) continue;
+        patient.add({"gemini-no-proxy-ignored", "", Severity::broken,
+                     "Gemini CLI " + patient.report.installed.version.value_or("") + " sends its calls to " +
+                         http::shown_url(connection.base_url) + " to the proxy of " + name +
+                         ", whatever NO_PROXY says",
+                     connection.file, connection.line, "0.44 and later look at NO_PROXY",
+                     "npm install -g " + patient.agent->npm_package + "@latest"});
+        break;
+    }
+    return true;
+}
+
 // Codex 0.169, Claude Code 2.1.330 and Gemini CLI 0.61 send even requests to 127.0.0.1 to a proxy from the
 // environment.
 void check_proxy_variables(const Scene& scene, Patient& patient) {
     const auto& connection = patient.connection;
     if (!connection.ours || !databricks::is_loopback(connection.base_url)) return;
+    if (check_proxy_of_old_gemini(patient)) return;
     std::vector<std::string> found;
     for (const auto* name :
          {"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"}) {
@@ -221,15 +241,6 @@ bool holds_token(const edit::Leaf& leaf) {
     return false;
 }
 
-std::optional<system::Path> work_tree_of(const Scene& scene, const system::Path& file) {
-    const auto real = scene.around.files.resolve(file);
-    for (system::Path folder = (real ? *real : file).parent_path();; folder = folder.parent_path()) {
-        const auto status = scene.around.files.status(folder / ".git");
-        if (status && status->kind != system::FileKind::missing) return folder;
-        if (!folder.has_relative_path()) return std::nullopt;
-    }
-}
-
 void check_token_files(const Scene& scene, Patient& patient) {
     for (const auto& file : patient.report.files) {
         const auto* known = patient.agent->file(file.name);
@@ -248,7 +259,7 @@ void check_token_files(const Scene& scene, Patient& patient) {
                          fmt::format("mode {:04o}", opened.mode),
                          "chmod 600 " + shell_quote(file.named.string())});
         }
-        if (const auto tree = work_tree_of(scene, file.named)) {
+        if (const auto tree = scene.publishing_work_tree(file.named)) {
             const auto& forms = patient.agent->auth;
             const bool helper = std::find(forms.begin(), forms.end(), "helper") != forms.end();
             std::string command =

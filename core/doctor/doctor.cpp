@@ -88,18 +88,12 @@ void check_databrickscfg(const Scene& scene, Findings& findings) {
                             line_of_token, fmt::format("mode {:04o}", status->mode),
                             "chmod 600 " + shell_quote(path.string())});
     }
-    const auto real = scene.around.files.resolve(path);
-    for (system::Path folder = (real ? *real : path).parent_path();; folder = folder.parent_path()) {
-        const auto git = scene.around.files.status(folder / ".git");
-        if (git && git->kind != system::FileKind::missing) {
-            findings.push_back(
-                {"token-in-git", "", Severity::warning,
-                 scene.shown(path) + " holds a token and stands in a git work tree: one commit publishes it",
-                 path, line_of_token, "the work tree is " + scene.shown(folder),
-                 "move it out of the work tree and export DATABRICKS_CONFIG_FILE with its new path"});
-            return;
-        }
-        if (!folder.has_relative_path()) return;
+    if (const auto tree = scene.publishing_work_tree(path)) {
+        findings.push_back(
+            {"token-in-git", "", Severity::warning,
+             scene.shown(path) + " holds a token and stands in a git work tree: one commit publishes it",
+             path, line_of_token, "the work tree is " + scene.shown(*tree),
+             "move it out of the work tree and export DATABRICKS_CONFIG_FILE with its new path"});
     }
 }
 
@@ -148,7 +142,7 @@ void examine_network(const Scene& scene, std::vector<Patient>& patients, Report&
     if (around.target.resolution.credential && state)
         tokens.emplace(*around.target.resolution.credential,
                        databricks::TokenServices{client, pacer, process, around.files, around.environment,
-                                                 around.clock, *state});
+                                                 around.clock, *state, lock_limit});
 
     ProbeTools tools{client, process, tokens ? &*tokens : nullptr};
     std::vector<std::vector<ProbeResult>> results(patients.size());

@@ -44,6 +44,9 @@ struct Report {
 // How long one request and the whole network part may take.
 inline constexpr std::chrono::seconds request_limit{10};
 inline constexpr std::chrono::seconds network_limit{20};
+// How long to wait for another process that makes the same token: leaves time to make one, and for the
+// models.
+inline constexpr std::chrono::seconds lock_limit{5};
 
 // Examines these agents. `named`: they were asked for by name, so none is skipped. Reads files; with
 // Network::use also runs the agents' own token helpers, and sends each agent's token to where that agent

@@ -79,7 +79,8 @@ ProbeResult ask(const Question& question, const std::string& base, const Connect
             result.failure = response.error();
             return result;
         }
-        if (databricks::is_good(*response)) {
+        // Any web server may answer 200 to a POST; a model's answer is a JSON object in every dialect.
+        if (databricks::is_good(*response) && json::parse(response->body, nullptr, false).is_object()) {
             result.good = true;
             return result;
         }
@@ -237,7 +238,7 @@ std::vector<ProbeResult> probe(const Scene& scene, const Patient& patient, const
             result.answer && result.answer->problem == databricks::ApiProblem::route_missing;
         if (patient.agent->name == "codex" && route_missing) {
             // Two routes are in use; a workspace may have either.
-            static constexpr std::string_view routes[] = {"/openai/v1", "/codex/v1"};
+            static constexpr std::string_view routes[] = {"/openai/v1", codex_other_route};
             for (int i = 0; i < 2; ++i) {
                 if (!base.ends_with(routes[i])) continue;
                 const auto other =

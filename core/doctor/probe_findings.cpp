@@ -44,8 +44,7 @@ std::string model_fix(const Scene& scene, const Patient& patient, const ModelUse
     std::string hint =
         better.empty() ? " (names: dbx-agents models --agent " + patient.agent->name + ")" : "";
     if (use.setting == "model") return scene.setup_command(patient) + " --model " + shell_quote(name) + hint;
-    return "set " + use.setting + " = \"" + name + "\" under [agents." + patient.agent->name +
-           "] in ~/.config/dbx-agents/config.toml" + hint + ", then " + scene.setup_command(patient);
+    return scene.setting_fix(patient, use.setting, name, hint);
 }
 
 ModelUse main_model(const Patient& patient, const std::string& model) {
@@ -119,14 +118,20 @@ Words words_for(const Scene& scene, const Patient& patient, const ProbeResult& r
         return {"model-missing", "the gateway has no model " + result.model,
                 model_fix(scene, patient, main_model(patient, result.model), models)};
     case ApiProblem::route_missing:
-        if (!result.better_url.empty())
-            return {
-                "codex-route",
-                "this workspace has no " + patient.agent->route + " route; " + result.better_url + " answers",
-                "set base_url = \"" + result.better_url + "\" in line " +
-                    std::to_string(patient.connection.line) + " of " + scene.shown(patient.connection.file)};
+        if (!result.better_url.empty()) {
+            const bool other = result.better_url.ends_with(codex_other_route);
+            return {"codex-route",
+                    "this workspace has no " +
+                        (other ? patient.agent->route : std::string(codex_other_route)) + " route; " +
+                        result.better_url + " answers",
+                    scene.setting_fix(patient, "route", other ? codex_other_route : patient.agent->route)};
+        }
         return {"route-missing", host + " has no gateway route for " + name,
-                "ask an administrator to enable the AI Gateway for this workspace"};
+                (databricks::is_databricks_host(result.url)
+                     ? ""
+                     : "correct the address (dbx-agents setup " + patient.agent->name +
+                           " --workspace https://YOUR-WORKSPACE), or ") +
+                    std::string("ask an administrator to enable the AI Gateway for this workspace")};
     case ApiProblem::rate_limited:
         return {"rate-limited", "the route works, and the workspace limits the rate of requests right now",
                 "try again in a minute: " + again, Severity::warning};
@@ -190,8 +195,10 @@ Words words_for(const Patient& patient, const ProbeResult& result) {
         return {"connection-dropped", host + " broke the connection",
                 "try again; if it stays, look at the firewall or proxy in between"};
     default:
-        return {"network", "no answer from " + host,
-                failure.fix.empty() ? "try again: dbx-agents doctor " + patient.agent->name : failure.fix};
+        // Something answers there, and it is no web server that this program understands.
+        return {"network", "no usable answer from " + host,
+                failure.fix.empty() || failure.fix == "try again" ? "correct the address: " + correct
+                                                                  : failure.fix};
     }
 }
 

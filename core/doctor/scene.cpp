@@ -4,6 +4,8 @@
 #include "core/databricks/hosts.hpp"
 #include "core/http/url.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace dbx::doctor {
@@ -103,6 +105,42 @@ std::string Scene::setup_command(const Patient& patient) const {
     if (!patient.auth.empty() && patient.agent->auth.size() > 1) command += " --auth " + patient.auth;
     if (!around.target.gateway) command += " --workspace https://YOUR-WORKSPACE";
     return command;
+}
+
+std::string Scene::setting_fix(const Patient& patient, std::string_view setting, std::string_view value,
+                               std::string_view hint) const {
+    const auto folder = system::config_directory(around.environment);
+    const auto file = folder ? shown(*folder / "config.toml") : "~/.config/dbx-agents/config.toml";
+    return fmt::format("set {} = \"{}\" under [agents.{}] in {}{}, then {}", setting, value,
+                       patient.agent->name, file, hint, setup_command(patient));
+}
+
+std::optional<system::Path> Scene::publishing_work_tree(const system::Path& file) const {
+    const auto resolved = around.files.resolve(file);
+    const auto real = resolved ? *resolved : file;
+    system::Path tree = real.parent_path();
+    while (true) {
+        const auto status = around.files.status(tree / ".git");
+        if (status && status->kind != system::FileKind::missing) break;
+        if (!tree.has_relative_path()) return std::nullopt;
+        tree = tree.parent_path();
+    }
+    const auto git = system::find_program(around.environment, around.files, "git");
+    if (!git) return tree;
+    system::ProcessRequest request;
+    request.program = *git;
+    // A repository's configuration may name programs to run: none of them here.
+    request.arguments = {"-c", "core.fsmonitor=false", "-C", tree.string(), "check-ignore", "-q",
+                         "--", real.string()};
+    request.environment = around.environment.all();
+    for (const auto* name : {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR"})
+        request.environment.erase(name); // of whatever repository the user's shell is about
+    request.environment["GIT_OPTIONAL_LOCKS"] = "0";
+    request.timeout = std::chrono::seconds(3);
+    const auto done = around.process.run(request);
+    // 0: ignored. A file that is tracked already counts as not ignored, whatever the patterns say.
+    if (done && done->exit_code == 0) return std::nullopt;
+    return tree;
 }
 
 bool Scene::is_gateway(std::string_view url) const {

@@ -92,9 +92,18 @@ struct Scene {
     std::vector<system::Path> folders_upwards() const;
     // "dbx-agents setup codex --auth helper", with what it needs to work.
     std::string setup_command(const Patient& patient) const;
+    // The git work tree in which one `git add` would take the file along; nullopt: none, or git ignores the
+    // file. Without git, or when it fails, every file counts.
+    std::optional<system::Path> publishing_work_tree(const system::Path& file) const;
+    // "set haiku = "…" under [agents.claude] in …, then dbx-agents setup claude"
+    std::string setting_fix(const Patient& patient, std::string_view setting, std::string_view value,
+                            std::string_view hint = "") const;
     // Whether a URL leads to a gateway of Databricks, or the one of this run.
     bool is_gateway(std::string_view url) const;
 };
+
+// Workspaces serve Codex at /openai/v1 (what the template says), or here.
+inline constexpr std::string_view codex_other_route = "/codex/v1";
 
 // "dapi…", "eyJ…" and their kin.
 bool looks_like_token(std::string_view text);
