@@ -31,6 +31,7 @@ HEADERS = [
     (r"toml\+\+/.*", {"core/edit", "core/state"}, "TOML is edited in core/edit and read in core/state"),
     (r"CLI/.*", {"cli"}, "only cli parses the command line"),
     (r"boost/.*", {"core/proxy"}, "only core/proxy uses Boost"),
+    (r"sqlite3(ext)?\.h", {"core/doctor", "core/usage"}, "SQLite is Cursor's in core/doctor and the ledger's in core/usage"),
     (r"sys/(?!types\.h$).*|(unistd|fcntl|signal|poll|dirent|pwd|grp|spawn|termios|sched|netdb|pthread)\.h"
      r"|(netinet|arpa|linux|net)/.*",
      {"core/system"}, "only core/system calls POSIX"),

@@ -83,7 +83,13 @@ class LayersCanFail(unittest.TestCase):
         self.refused("core/databricks/planted.cpp", "<curl/curl.h>", "only core/http")
         self.refused("cli/planted.cpp", "<toml++/toml.h>", "TOML is edited in core/edit")
         self.refused("core/agents/planted.cpp", "<CLI/CLI.hpp>", "only cli")
-        self.refused("core/http/planted.cpp", "<boost/asio.hpp>", "only core/proxy")
+        for place in ("core/http", "core/usage", "core/doctor", "cli"):
+            self.refused(f"{place}/planted.cpp", "<boost/asio.hpp>", "only core/proxy")
+        for place in ("core/state", "core/proxy", "core/system", "cli"):
+            self.refused(f"{place}/planted.cpp", "<sqlite3.h>", "SQLite")
+        self.allowed("core/proxy/planted.cpp", "<boost/beast/http.hpp>")
+        self.allowed("core/doctor/planted.cpp", "<sqlite3.h>")
+        self.allowed("core/usage/planted.cpp", "<sqlite3.h>")
 
     def test_posix_stays_in_system(self):
         for header in ("unistd.h", "fcntl.h", "sys/stat.h", "signal.h", "poll.h", "sys/socket.h"):
