@@ -15,6 +15,9 @@ std::unique_ptr<Command> make_tables_check();
 std::unique_ptr<Command> make_tables_ddl();
 std::unique_ptr<Command> make_tables_grant();
 std::unique_ptr<Command> make_proxy_rotate_keys();
+std::unique_ptr<Command> make_proxy();
+std::unique_ptr<Command> make_proxy_status();
+std::unique_ptr<Command> make_proxy_stop();
 std::unique_ptr<Command> make_templates_list();
 std::unique_ptr<Command> make_templates_show();
 std::unique_ptr<Command> make_templates_export();
@@ -36,7 +39,9 @@ std::span<const CommandEntry> command_table() {
         {"tables ddl", "Print the SQL that creates the tables, ready to paste", make_tables_ddl},
         {"tables grant", "Give a principal exactly the rights that a telemetry writer needs",
          make_tables_grant},
-        {"proxy", "The local proxy that agents can go through", nullptr},
+        {"proxy", "Run the local proxy that agents can go through, in the foreground", make_proxy},
+        {"proxy status", "Show the proxies that run, and how they do", make_proxy_status},
+        {"proxy stop", "End the running proxies, after the requests under way", make_proxy_stop},
         {"proxy rotate-keys", "Give the agents behind the local proxy new keys", make_proxy_rotate_keys},
         {"templates", "The templates in use, and where each comes from", nullptr},
         {"templates list", "List the agents that have a template", make_templates_list},

@@ -12,14 +12,19 @@ constexpr int lock_timeout_ms = 30'000;
 
 } // namespace
 
-Result<const state::Settings*> Session::settings() {
-    if (settings_) return &*settings_;
+state::Settings::Sources Session::sources() const {
     state::Settings::Sources sources;
+    sources.flags = options_.settings;
     if (!options_.workspace.empty()) sources.flags["workspace"] = options_.workspace;
     if (!options_.profile.empty()) sources.flags["profile"] = options_.profile;
     if (!options_.gateway.empty()) sources.flags["gateway"] = options_.gateway;
     if (!options_.config.empty()) sources.config_file = options_.config;
-    auto loaded = state::Settings::load(sources, context_.environment, context_.files);
+    return sources;
+}
+
+Result<const state::Settings*> Session::settings() {
+    if (settings_) return &*settings_;
+    auto loaded = state::Settings::load(sources(), context_.environment, context_.files);
     if (!loaded) return fail(loaded.error());
     for (const auto& warning : loaded->warnings()) output_.warning(warning);
     settings_ = std::move(*loaded);
@@ -36,19 +41,32 @@ Result<const databricks::Target*> Session::target() {
     return &*target_;
 }
 
+Result<std::pair<state::Settings, databricks::Target>> Session::read_again() {
+    auto loaded = state::Settings::load(sources(), context_.environment, context_.files);
+    if (!loaded) return fail(loaded.error());
+    auto resolved = databricks::resolve_target(*loaded, context_.environment, context_.files);
+    if (!resolved) return fail(resolved.error());
+    return std::pair{std::move(*loaded), std::move(*resolved)};
+}
+
 Result<databricks::TokenSource*> Session::tokens() {
     if (tokens_) return tokens_.get();
     const auto known = target();
     if (!known) return fail(known.error());
     const auto& credential = (*known)->resolution.credential;
     if (!credential) return fail(credential.error());
-    const auto directory = system::state_directory(context_.environment);
-    if (!directory) return fail(directory.error());
-    tokens_ = std::make_unique<databricks::TokenSource>(
-        *credential,
-        databricks::TokenServices{context_.http, context_.pacer, context_.process, context_.files,
-                                  context_.environment, context_.clock, *directory});
+    if (const auto directory = system::state_directory(context_.environment); !directory)
+        return fail(directory.error());
+    tokens_ = make_tokens(*credential);
     return tokens_.get();
+}
+
+std::unique_ptr<databricks::TokenSource> Session::make_tokens(databricks::Credential credential) {
+    const auto directory = system::state_directory(context_.environment);
+    return std::make_unique<databricks::TokenSource>(
+        std::move(credential),
+        databricks::TokenServices{context_.http, context_.pacer, context_.process, context_.files,
+                                  context_.environment, context_.clock, directory.value_or(system::Path())});
 }
 
 Result<databricks::Token> Session::token(databricks::Freshness freshness) {

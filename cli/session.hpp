@@ -24,7 +24,8 @@ struct GlobalOptions {
     std::string config;
     std::string profile;
     std::string workspace;
-    std::string gateway; // of the commands that have it
+    std::string gateway;                         // of the commands that have it
+    std::map<std::string, std::string> settings; // further settings that a command has flags for, by key
 };
 
 // One command's run: the surroundings, and what is read once and only when it is needed.
@@ -55,7 +56,12 @@ class Session {
     // The workspace's APIs. Errors: no credential, no workspace.
     Result<databricks::Workspace*> workspace();
 
+    // The settings and the target, read anew: for a command that runs long.
+    Result<std::pair<state::Settings, databricks::Target>> read_again();
+    std::unique_ptr<databricks::TokenSource> make_tokens(databricks::Credential credential);
+
     http::Pacer& pacer() { return context_.pacer; }
+    system::Console& console() { return context_.console; }
     http::HttpClient& http() { return context_.http; }
     system::Process& process() { return context_.process; }
     const system::Clock& clock() const { return context_.clock; }
@@ -68,6 +74,8 @@ class Session {
     Result<system::Lock> lock();
 
   private:
+    state::Settings::Sources sources() const;
+
     Context& context_;
     Output& output_;
     GlobalOptions options_;

@@ -19,6 +19,7 @@ Result<Target> resolve_target(const state::Settings& settings, const system::Env
     target.profile = settings.find("profile");
     target.workspace = settings.find("workspace");
     target.gateway = settings.find("gateway");
+    target.upstream = settings.find("proxy.upstream");
 
     // 1. Each address in its normal form.
     if (target.workspace) {
@@ -30,6 +31,12 @@ Result<Target> resolve_target(const state::Settings& settings, const system::Env
         auto value = normalise_gateway(target.gateway->value);
         if (!value) return fail(with_origin(value.error(), *target.gateway));
         target.gateway->value = std::move(*value);
+    }
+
+    if (target.upstream) {
+        auto value = normalise_upstream(target.upstream->value);
+        if (!value) return fail(with_origin(value.error(), *target.upstream));
+        target.upstream->value = std::move(*value);
     }
 
     // 2. A profile named more strongly than an address brings its own address.
@@ -50,6 +57,7 @@ Result<Target> resolve_target(const state::Settings& settings, const system::Env
     CredentialRequest request;
     request.workspace = target.workspace;
     request.gateway = target.gateway;
+    request.upstream = target.upstream;
     request.profile = target.profile;
     request.environment = &environment;
     request.files = &files;
@@ -66,6 +74,15 @@ Result<Target> resolve_target(const state::Settings& settings, const system::Env
         target.gateway_is_derived = true;
     }
     return target;
+}
+
+void use_upstream(Target& target) {
+    if (!target.upstream) return;
+    target.gateway = target.upstream;
+    target.gateway_is_derived = false;
+    const auto host = workspace_of_gateway(target.upstream->value);
+    target.workspace =
+        Named{host.value_or(target.upstream->value), target.upstream->rank, target.upstream->origin};
 }
 
 Error no_workspace(const std::string& what) {

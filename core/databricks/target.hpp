@@ -13,6 +13,7 @@ struct Target {
     std::optional<Named> workspace; // normalised
     std::optional<Named> gateway;   // normalised root; derived from the workspace when nobody named one
     std::optional<Named> profile;
+    std::optional<Named> upstream; // the proxy's: replaces gateway and workspace
     bool gateway_is_derived = false;
     Resolution resolution; // of the credential; its error is no error of the target
 };
@@ -21,6 +22,9 @@ struct Target {
 // target without workspace and gateway is not an error here: see no_workspace().
 Result<Target> resolve_target(const state::Settings& settings, const system::Environment& environment,
                               system::FileSystem& files);
+
+// For the proxy: its --upstream stands in the place of the gateway, and of the workspace for OTLP.
+void use_upstream(Target& target);
 
 // The error for commands that can't work without one: exit 2.
 Error no_workspace(const std::string& what);

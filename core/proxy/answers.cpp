@@ -1,0 +1,169 @@
+#include "core/proxy/answers.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace dbx::proxy {
+
+namespace {
+
+// What Anthropic calls its classes of errors.
+std::string_view anthropic_type(int status) {
+    switch (status) {
+    case 401:
+        return "authentication_error";
+    case 403:
+        return "permission_error";
+    case 404:
+        return "not_found_error";
+    case 413:
+        return "request_too_large";
+    case 429:
+        return "rate_limit_error";
+    case 503:
+        return "overloaded_error";
+    default:
+        return status >= 500 ? "api_error" : "invalid_request_error";
+    }
+}
+
+std::string_view openai_type(int status) {
+    if (status == 401) return "authentication_error";
+    if (status == 403) return "permission_error";
+    if (status == 429) return "rate_limit_error";
+    return status >= 500 ? "server_error" : "invalid_request_error";
+}
+
+// google.rpc.Code
+std::string_view google_status(int status) {
+    switch (status) {
+    case 401:
+        return "UNAUTHENTICATED";
+    case 403:
+        return "PERMISSION_DENIED";
+    case 404:
+        return "NOT_FOUND";
+    case 429:
+        return "RESOURCE_EXHAUSTED";
+    case 502:
+    case 503:
+        return "UNAVAILABLE";
+    case 504:
+        return "DEADLINE_EXCEEDED";
+    default:
+        return status >= 500 ? "INTERNAL" : "INVALID_ARGUMENT";
+    }
+}
+
+std::string start(int status) {
+    return "HTTP/1.1 " + std::to_string(status) + " " + std::string(reason_of(status)) + "\r\n";
+}
+
+std::string finish(std::string head, std::string_view content_type, std::string_view body, bool head_only,
+                   bool close) {
+    head += "Content-Type: ";
+    head += content_type;
+    head += "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
+    head += "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n";
+    if (close) head += "Connection: close\r\n";
+    head += "\r\n";
+    if (!head_only) head += body;
+    return head;
+}
+
+} // namespace
+
+std::string_view reason_of(int status) {
+    switch (status) {
+    case 200:
+        return "OK";
+    case 400:
+        return "Bad Request";
+    case 401:
+        return "Unauthorized";
+    case 403:
+        return "Forbidden";
+    case 404:
+        return "Not Found";
+    case 405:
+        return "Method Not Allowed";
+    case 408:
+        return "Request Timeout";
+    case 413:
+        return "Content Too Large";
+    case 426:
+        return "Upgrade Required";
+    case 429:
+        return "Too Many Requests";
+    case 431:
+        return "Request Header Fields Too Large";
+    case 500:
+        return "Internal Server Error";
+    case 501:
+        return "Not Implemented";
+    case 502:
+        return "Bad Gateway";
+    case 503:
+        return "Service Unavailable";
+    case 504:
+        return "Gateway Timeout";
+    default:
+        return "Error";
+    }
+}
+
+std::string error_body(Dialect dialect, const Refusal& refusal) {
+    using nlohmann::json;
+    json body;
+    switch (dialect) {
+    case Dialect::anthropic:
+        body = {{"type", "error"},
+                {"error", {{"type", anthropic_type(refusal.status)}, {"message", refusal.message}}}};
+        break;
+    case Dialect::gemini: {
+        json details = json::array();
+        if (refusal.retry_after)
+            details.push_back({{"@type", "type.googleapis.com/google.rpc.RetryInfo"},
+                               {"retryDelay", std::to_string(refusal.retry_after->count()) + "s"}});
+        body = {{"error",
+                 {{"code", refusal.status},
+                  {"message", refusal.message},
+                  {"status", google_status(refusal.status)},
+                  {"details", std::move(details)}}}};
+        break;
+    }
+    case Dialect::openai:
+        body = {{"error",
+                 {{"message", refusal.message},
+                  {"type", openai_type(refusal.status)},
+                  {"param", nullptr},
+                  {"code", refusal.name}}}};
+        break;
+    }
+    return body.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+std::string render(const Refusal& refusal, Dialect dialect, bool head_only, bool close) {
+    std::string head = start(refusal.status);
+    head += "x-dbx-agents-error: ";
+    head += refusal.name;
+    head += "\r\n";
+    if (!refusal.retry) head += "x-should-retry: false\r\n";
+    if (refusal.retry_after) head += "Retry-After: " + std::to_string(refusal.retry_after->count()) + "\r\n";
+    if (!refusal.limit.empty()) {
+        head += "x-dbx-agents-limit: ";
+        head += refusal.limit;
+        head += "\r\n";
+    }
+    // RFC 9110, 15.5.2 and 15.5.22: these two answers name what they want.
+    if (refusal.status == 401) head += "WWW-Authenticate: Bearer realm=\"dbx-agents\"\r\n";
+    if (refusal.status == 426) head += "Upgrade: HTTP/1.1\r\n";
+    return finish(std::move(head), "application/json", error_body(dialect, refusal), head_only,
+                  close || refusal.close);
+}
+
+std::string render(int status, std::string_view content_type, std::string_view body, bool head_only,
+                   bool close) {
+    return finish(start(status), content_type, body, head_only, close);
+}
+
+} // namespace dbx::proxy

@@ -1,0 +1,34 @@
+#pragma once
+
+#include "core/proxy/routes.hpp"
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace dbx::proxy {
+
+// An answer that the proxy itself makes instead of the gateway.
+struct Refusal {
+    int status = 500;
+    std::string_view name; // x-dbx-agents-error: "wrong-key"
+    std::string message;   // what is wrong and what to do, for the person at the agent; no secret
+    bool retry = false;    // false: x-should-retry: false, a retry changes nothing
+    std::optional<std::chrono::seconds> retry_after = {};
+    std::string_view limit = {}; // x-dbx-agents-limit: the rule that refused
+    bool close = false;          // the connection cannot be used any further
+};
+
+// "Not Found"; "Error" for a status without a name here.
+std::string_view reason_of(int status);
+
+// The JSON body of an error as clients of that dialect read it.
+std::string error_body(Dialect dialect, const Refusal& refusal);
+
+// The whole message. `head_only`: the answer to HEAD.
+std::string render(const Refusal& refusal, Dialect dialect, bool head_only, bool close);
+std::string render(int status, std::string_view content_type, std::string_view body, bool head_only,
+                   bool close);
+
+} // namespace dbx::proxy

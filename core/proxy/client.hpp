@@ -1,0 +1,158 @@
+#pragma once
+
+#include "core/proxy/loop.hpp"
+
+#include <deque>
+#include <optional>
+
+namespace dbx::proxy {
+
+// One connection of an agent, and the request that is under way on it. The steps of a request, in order:
+//   accept     read_head()         a whole head, unambiguous framing
+//   admit      begin_request()     key, Host, path (admit.hpp); the proxy's own pages are answered here
+//   authorise  authorise()         the token; waits for it when there is none
+//   forward    attach(), pump()    the head and the body go upstream while they come in
+//   observe    deliver()           the answer goes to the client as it comes
+//   record     settle()            before the last byte of the answer goes out
+// Both directions run at once. All calls on the loop's thread.
+class ClientConnection final : public std::enable_shared_from_this<ClientConnection>, public UpstreamUser {
+  public:
+    ClientConnection(Loop& loop, Socket socket);
+    ~ClientConnection();
+
+    void start();
+    void close();
+    void drain(); // ends when its request has ended
+    bool is_late(SteadyTime now) const;
+    void too_late();
+
+    void upstream_bytes(const error_code& error, std::size_t count) override;
+    void upstream_writable(const error_code& error) override;
+
+  private:
+    enum class Phase {
+        head,       // waiting for, or in the middle of, a request's head
+        waiting,    // for a token or a connection
+        forwarding, // both directions
+        finishing,  // the answer is complete and leaves
+        lingering,  // the answer is out; what the client still sends is thrown away
+        closed,
+    };
+
+    // The request under way.
+    struct Exchange {
+        std::shared_ptr<const Policy> policy;
+        std::shared_ptr<const Endpoint> endpoint;
+        Dialect dialect = Dialect::openai;
+        std::string agent;
+        std::string line;       // "POST /anthropic/v1/messages", for the log
+        std::string head;       // of the request as it goes upstream, without Authorization
+        bool head_only = false; // HEAD
+        int minor_version = 1;  // of the client
+        bool keep_alive = true; // the client wants the connection to stay
+        bool chunked = false;   // the request's body
+        SteadyTime began = {};
+        int status = 0; // what the client was told
+
+        Bearer bearer;
+        bool asked_again = false;    // with a new token
+        bool fresh_only = false;     // an idle connection died under it: no other idle one
+        bool head_sent = false;      // to the upstream
+        std::string sent_head;       // while it leaves
+        bool response_head = false;  // read
+        bool response_begun = false; // something of it went to the client
+        bool streamed = false;       // an event stream
+        bool broken_write = false;   // the upstream takes no more; its answer may still come
+        Framing framing = Framing::none;
+        bool upstream_stays = true; // its connection can be used again
+        bool refreshing = false;
+    };
+
+    // --- the client's side
+    void arm_read();
+    void got(const error_code& error, std::size_t count);
+    void got_head_bytes(std::size_t count);
+    void read_head();
+    void begin_request(const Head& head, std::size_t head_bytes);
+    void feed_body();
+    void add_segment(std::string_view bytes);
+    bool body_complete() const { return request_.done(); }
+    std::size_t unsent() const { return segments_.size() - next_segment_; }
+
+    void refuse(const Refusal& refusal);
+    void answer(int status, std::string_view content_type, std::string_view body);
+    void answer_rendered(std::string message, bool close);
+
+    // --- the upstream's side
+    void authorise();
+    void connect();
+    void attach(std::shared_ptr<Upstream> upstream);
+    void pump();
+    void recycle_body();
+    void release_body();
+    void upstream_failed(const http::Failure& failure);
+    void upstream_failed(std::string_view name, int status, const std::string& message, bool retry);
+    bool try_fresh_connection();
+    void process(std::string_view bytes, const error_code& end);
+    bool hold_for_new_token(const Head& head, std::string_view bytes, const error_code& end);
+    void refused_token(Result<Bearer> fresh, bool ended);
+    void begin_response(const Head& head);
+    void deliver(bool done);
+    void break_client();
+
+    // --- writing to the client
+    void write(std::span<const asio::const_buffer> buffers);
+    void flush();
+    void flushed();
+
+    void settle();
+    void finish();
+    void next_request();
+    void linger();
+    void detach(bool keep);
+    void client_left();
+    void expect_within(std::chrono::seconds time) { deadline_ = loop_.now() + time; }
+    void log_request();
+
+    Loop& loop_;
+    Socket socket_;
+    Phase phase_ = Phase::head;
+    SteadyTime deadline_ = SteadyTime::max();
+    std::uint64_t number_ = 0; // of the request on this connection: late callbacks of older ones are ignored
+
+    std::array<char, 1024> small_;
+    bool reading_ = false;
+    bool reading_into_body_ = false;
+    std::unique_ptr<Block> in_; // the head, and the beginning of the body
+    std::size_t looked_at_ = 0; // of in_, for the head's end
+    std::string next_;          // came behind the end of the request
+
+    MessageFilter request_{MessageFilter::Kind::request};
+    MessageFilter response_{MessageFilter::Kind::response};
+    Exchange exchange_;
+
+    // The body on its way: views into the blocks, with the framing of chunks between them.
+    std::vector<std::unique_ptr<Block>> body_;
+    std::unique_ptr<Block> abandoned_; // of a body that is over, while a read into it is under way
+    std::size_t unread_from_ = 0;      // of the last block: bytes that the filter has not taken yet
+    std::vector<std::string_view> segments_;
+    std::deque<std::string> chunk_headers_;
+    std::size_t next_segment_ = 0;
+    std::size_t segment_offset_ = 0;
+    std::uint64_t body_bytes_ = 0;
+    bool kept_ = true;        // the body is still there from its beginning: it can be sent again
+    bool end_queued_ = false; // of a chunked body
+    bool waits_to_write_ = false;
+
+    std::shared_ptr<Upstream> upstream_;
+    std::string pending_; // bytes of the response that the filter has not taken yet
+
+    std::string out_; // what the client's socket did not take
+    std::size_t out_from_ = 0;
+    bool waits_for_client_ = false;
+    bool response_done_ = false;
+    bool break_when_flushed_ = false;
+    bool close_when_done_ = false;
+};
+
+} // namespace dbx::proxy
