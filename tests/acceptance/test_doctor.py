@@ -2,15 +2,36 @@
 
 Each agent's own findings are in test_doctor_agents.py, the gateway's in test_doctor_network.py."""
 
+import fcntl
 import json
 import os
+import pty
 import re
 import shutil
+import struct
 import subprocess
+import termios
 
 from doctor_base import CODEX_ENV, CONFIG, GEMINI, GEMINI_ENV, OTHER, SETTINGS, URL, Base
 from harness import HERE, PAT, binary, main
 from test_templates import FIFTH
+
+
+def on_terminal(argv, env, cwd, columns):
+    """What a program shows on a terminal of that width."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    process = subprocess.Popen(argv, env={**env, "TERM": "xterm-256color"}, cwd=cwd, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+    os.close(slave)
+    seen = b""
+    try:
+        while piece := os.read(master, 65536):
+            seen += piece
+    except OSError:
+        pass  # the other end is closed
+    os.close(master)
+    process.wait(timeout=60)
+    return seen.decode().replace("\r\n", "\n")
 
 
 class Shape(Base):
@@ -45,6 +66,32 @@ class Shape(Base):
         self.assertTrue(any(line.strip().endswith(".codex/config.toml:1") for line in lines[at:at + 4]), done.stdout)
         self.assertRegex(done.stdout, r"(?m)^    fix: ")
         self.assertRegex(lines[-2], r"^1 thing broken, 0 warnings, \d remark")
+
+    def test_twenty_columns(self):
+        """Every word of every finding is there, whatever the width; a path or an address is never cut."""
+        self.configure("claude", "pat", "--gateway", "http://127.0.0.1:8790")
+        self.json_file(SETTINGS, lambda v: (v["env"].pop("NO_PROXY"), v.update(availableModels=["sonnet"])))
+        self.h.path(SETTINGS).chmod(0o644)
+        env = {**self.h.env, "HTTP_PROXY": "http://p:1"}
+        seen = set()
+        for columns in (1, 20, 80, 500):
+            text = on_terminal([binary(), "doctor", "--offline", "--no-color"], env, self.cwd, columns)
+            self.assertIn("~/.claude/settings.json:", text)
+            self.assertIn("http://127.0.0.1:8790", text)
+            if columns >= 80:
+                self.assertLessEqual(max(map(len, text.splitlines())), columns)
+            seen.add(" ".join(text.split()))
+        self.assertEqual(len(seen), 1, seen)
+
+    def test_a_reader_that_is_not_there(self):
+        """Its answer is lost, so it has failed; no crash, no complaint without end."""
+        self.configure("codex")
+        for command in ("dbx-agents doctor --offline >&-", "dbx-agents doctor --offline --json >&-", "dbx-agents doctor --offline > /dev/full"):
+            done = self.shell(command)
+            self.assertEqual(done.returncode, 1, f"{command}\n{done.stdout}{done.stderr}")
+            self.assertLess(len(done.stderr), 2000)
+        done = self.shell("dbx-agents doctor --offline | true")
+        self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_an_unreadable_journal_is_an_error(self):
         self.configure("codex")

@@ -120,6 +120,21 @@ class Codex(Base):
             self.edit(CONFIG, *change)
             self.cured(name)
 
+    def test_a_route_of_the_users_own(self):
+        """What doctor tells to set against a missing route; what is no path never reaches a file."""
+        config = ".config/dbx-agents/config.toml"
+        self.h.put(config, '[agents.codex]\nroute = "/codex/v1"\n')
+        self.configure(form="env")
+        self.assertIn(f'base_url = "{URL}/ai-gateway/codex/v1"', self.h.read(CONFIG).decode())
+        self.healthy("drift")
+        self.ok(self.h.run("setup", "codex", "--workspace", URL, "--auth", "env", "--check"))
+        before = self.h.snapshot()
+        for route in ("codex/v1", "/", "/codex/", "/a//b", "/a/../b", "/a b", '/a\\"]', "/$X", "//evil.example", "/a\\nb", "/a?b", "/A"):
+            self.h.put(config, f'[agents.codex]\nroute = "{route}"\n')
+            self.is_error(self.h.run("setup", "codex", "--workspace", URL, "--auth", "env", "--yes"), 2, "config.toml:2", "/codex/v1")
+        self.h.put(config, '[agents.codex]\nroute = "/codex/v1"\n')
+        self.same_snapshot(self.h.snapshot(), before, "nothing was written")
+
     def test_a_reserved_provider(self):
         self.configure()
         self.h.put(CONFIG, self.h.read(CONFIG).decode() + '\n[model_providers.openai]\nname = "x"\n')
