@@ -61,7 +61,10 @@ std::string TablesWish::flags() const {
 
 Result<TablesWish> read_wish(Session& session, const TablesFlags& flags) {
     TablesWish wish;
-    const auto signals = tables::parse_signals(flags.signals);
+    if (flags.signals && trim(*flags.signals).empty())
+        return fail(ErrorKind::usage, "--signals is empty", "known signals: metrics, logs, traces",
+                    "name some of them, with commas between, or leave --signals out");
+    const auto signals = tables::parse_signals(flags.signals.value_or(""));
     if (!signals) return fail(signals.error());
     wish.signals = *signals;
     const auto timeout = tables::parse_timeout(flags.timeout);
@@ -207,7 +210,9 @@ Result<CheckOutcome> check_all(databricks::Workspace& workspace, const TablesWis
     }
     line.reset();
     if (existing.empty()) return outcome;
-    auto rights = tables::writer_rights(workspace, wish.place, existing);
+    std::map<std::string, std::string> owners;
+    for (const auto& report : outcome.reports) owners[report.name] = report.owner;
+    auto rights = tables::writer_rights(workspace, wish.place, existing, owners);
     if (!rights) return fail(rights.error());
     outcome.rights = std::move(*rights);
     return outcome;
@@ -309,10 +314,12 @@ std::string text_of(Output& output, const CheckOutcome& outcome,
     const auto& rights = outcome.rights;
     if (!rights.rights.empty()) {
         const auto verdict = rights.verdict();
-        text += "\n" + printable(rights.principal) + " " +
-                (verdict == Verdict::yes  ? output.styled("may write to them", Style::green)
-                 : verdict == Verdict::no ? output.styled("may not write to them", Style::red)
-                                          : output.styled("can perhaps write to them", Style::yellow)) +
+        const auto who = printable(rights.principal);
+        text += "\n" +
+                (verdict == Verdict::yes ? who + output.styled(" may write to them", Style::green)
+                 : verdict == Verdict::no
+                     ? who + output.styled(" may not write to them", Style::red)
+                     : output.styled("not proven", Style::yellow) + " that " + who + " may write to them") +
                 "\n";
         std::vector<std::vector<std::string>> rows;
         for (const auto& right : rights.rights)
@@ -333,14 +340,22 @@ void advise(Output& output, const CheckOutcome& outcome, const TablesWish& wish)
             "rename it "
             "(ALTER TABLE … RENAME TO …) and run dbx-agents tables create again, or use another --prefix; "
             "dbx-agents tables ddl prints what is documented");
-    if (any(TableState::missing))
-        output.note("to create what is missing: dbx-agents tables create " + wish.flags());
+    const auto absent = [&](std::string_view what) {
+        return std::any_of(outcome.reports.begin(), outcome.reports.end(),
+                           [&](const auto& report) { return report.absent == what; });
+    };
+    if (absent("catalog"))
+        output.note(
+            "there is no catalog " + wish.place.catalog +
+            " that this principal can see: check --catalog; a metastore administrator creates catalogs");
+    else if (any(TableState::missing))
+        output.note("to create what is missing: dbx-agents tables create " + wish.flags() +
+                    (absent("schema") ? " --create-schema" : ""));
     if (!outcome.rights.reason.empty()) output.note("the rights are not known: " + outcome.rights.reason);
     const auto& principal = outcome.rights.principal;
     if (!principal.empty() && !outcome.rights.rights.empty() && outcome.rights.verdict() != Verdict::yes)
         output.note("ingestion is documented to want USE CATALOG, USE SCHEMA, MODIFY and SELECT, each "
-                    "granted by name: "
-                    "dbx-agents tables grant " +
+                    "granted by name; to grant them: dbx-agents tables grant " +
                     wish.flags() + " --to " + shell_quote(principal));
 }
 
@@ -362,12 +377,18 @@ bool lacks_right(const databricks::ApiError& error) {
 
 Error explain_refusal(const databricks::ApiError& error, const std::string& what, const TablesWish& wish) {
     Error result = error.error;
-    if (result.kind == ErrorKind::interrupted || result.kind == ErrorKind::timeout) return result;
+    if (result.kind == ErrorKind::interrupted) return result;
+    if (result.kind == ErrorKind::timeout) {
+        result.what = what + ": " + result.what;
+        return result;
+    }
     if (error.problem != databricks::ApiProblem::statement_failed) {
         if (error.problem == databricks::ApiProblem::no_permission) {
             if (const auto right = tables::missing_right(error))
                 result.what = what + ": the right " + right->right + " on the " + right->type + " " +
                               right->name + " is missing";
+        } else if (result.what == "cannot run a SQL statement") {
+            result.what = what;
         }
         return result;
     }

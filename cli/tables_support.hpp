@@ -28,7 +28,7 @@ struct TablesFlags {
     std::optional<std::string> catalog;
     std::optional<std::string> schema;
     std::optional<std::string> prefix;
-    std::string signals;
+    std::optional<std::string> signals;
     std::string warehouse;
     std::string timeout = "10m";
 

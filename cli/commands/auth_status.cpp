@@ -1,5 +1,6 @@
 #include "cli/command.hpp"
 #include "cli/session.hpp"
+#include "core/edit/mask.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -42,12 +43,20 @@ class AuthStatus : public Command {
             if (answer) {
                 me = std::move(*answer);
             } else {
-                no_me = answer.error().error.what + ": " + answer.error().error.why;
+                no_me = answer.error().error.why;
+                // One that the workspace does not take is as good as none. A right or a scope that is missing
+                // for this question is another matter.
+                if (answer.error().error.kind == ErrorKind::credential)
+                    error = Error{ErrorKind::credential,
+                                  "the workspace does not take this token",
+                                  no_me,
+                                  "renew it where it comes from: " + resolution.credential->origin,
+                                  {}};
             }
         }
         auto& out = session.output();
         if (out.json()) {
-            out.document(document_of(resolution, token, me, error));
+            out.document(document_of(resolution, token, me, no_me, error));
         } else {
             show(out, resolution, token, me, no_me);
         }
@@ -59,12 +68,12 @@ class AuthStatus : public Command {
   private:
     static ordered_json document_of(const databricks::Resolution& resolution,
                                     const std::optional<databricks::Token>& token,
-                                    const std::optional<databricks::Me>& me,
+                                    const std::optional<databricks::Me>& me, const std::string& no_me,
                                     const std::optional<Error>& error) {
         ordered_json root;
         const auto& credential = resolution.credential;
         root["found"] = credential.has_value();
-        root["usable"] = token.has_value();
+        root["usable"] = token.has_value() && !error;
         root["kind"] =
             credential ? ordered_json(databricks::name_of(credential->kind)) : ordered_json(nullptr);
         root["origin"] = credential ? ordered_json(credential->origin) : ordered_json(nullptr);
@@ -72,6 +81,7 @@ class AuthStatus : public Command {
         root["expires_at"] = token && token->expires_at ? ordered_json(system::format_utc(*token->expires_at))
                                                         : ordered_json(nullptr);
         root["user"] = me ? ordered_json(me->user_name) : ordered_json(nullptr);
+        root["user_unknown"] = token && !me ? ordered_json(edit::mask_text(no_me)) : ordered_json(nullptr);
         root["considered"] = ordered_json::array();
         for (const auto& candidate : resolution.considered)
             root["considered"].push_back(
@@ -97,7 +107,7 @@ class AuthStatus : public Command {
             if (!credential.host.empty()) rows.push_back({"for", credential.host});
             if (token) {
                 rows.push_back({"until", token->expires_at ? system::format_utc(*token->expires_at)
-                                                           : "it has no end that it tells"});
+                                                           : "not known: the token does not tell"});
                 rows.push_back({"user", me ? me->user_name : "unknown: " + no_me});
             }
             out.result(columns(rows, 0));

@@ -51,9 +51,10 @@ class Models : public Command {
         }
         for (const auto& note : list->notes) out.note(note);
         if (models.empty()) {
-            out.note(agent_
-                         ? "none of the " + std::to_string(list->models.size()) + " models serves " + *agent_
-                         : std::string("the workspace lists no model"));
+            const auto count = list->models.size();
+            out.note(!agent_ || count == 0 ? std::string("the workspace lists no model")
+                     : count == 1          ? "the only model does not serve " + *agent_
+                                  : "none of the " + std::to_string(count) + " models serves " + *agent_);
             return 0;
         }
         std::vector<std::vector<std::string>> rows;

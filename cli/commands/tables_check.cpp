@@ -17,6 +17,7 @@ class TablesCheck : public Command {
         const auto workspace = session.workspace();
         if (!workspace) return fail(workspace.error());
         const system::InterruptGuard guard;
+        (*workspace)->set_deadline(session.pacer().now() + wish->timeout);
         WarehouseUse warehouse(session, **workspace, flags_.warehouse);
         auto& out = session.output();
         const auto outcome = check_all(**workspace, *wish, warehouse, out);

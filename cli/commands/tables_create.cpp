@@ -34,6 +34,7 @@ class TablesCreate : public Command {
         const system::InterruptGuard guard;
         WarehouseUse warehouse(session, **workspace, flags_.warehouse);
         start_ = session.pacer().now();
+        (*workspace)->set_deadline(start_ + wish_.timeout);
 
         if (auto error = look(**workspace)) return fail(*error);
         if (!to_create_.empty()) {
@@ -43,6 +44,7 @@ class TablesCreate : public Command {
             if (const auto* error = tables::first_error(runs_)) {
                 // When the answer was lost, the check decides: the statements do no harm when they run twice.
                 const bool lost = tables::may_have_run(*error);
+                allow_a_check(session, **workspace);
                 const auto found =
                     lost ? check_all(**workspace, wish_, warehouse, session.output()) : no_check();
                 if (!found || !found->complete()) return refuse(session, **workspace, warehouse, *error);
@@ -50,6 +52,7 @@ class TablesCreate : public Command {
                                          "), but the tables stand there");
             }
         }
+        allow_a_check(session, **workspace);
         const auto outcome = check_all(**workspace, wish_, warehouse, session.output());
         if (!outcome) {
             Error error = outcome.error();
@@ -128,6 +131,12 @@ class TablesCreate : public Command {
         return std::nullopt;
     }
 
+    // The check belongs to the answer: it has some time of its own when the statements took all there was.
+    void allow_a_check(Session& session, databricks::Workspace& workspace) const {
+        workspace.set_deadline(
+            std::max(start_ + wish_.timeout, session.pacer().now() + std::chrono::seconds(10)));
+    }
+
     std::chrono::milliseconds left(Session& session) const {
         return wish_.timeout -
                std::chrono::duration_cast<std::chrono::milliseconds>(session.pacer().now() - start_);
@@ -156,21 +165,35 @@ class TablesCreate : public Command {
         return root;
     }
 
-    // What a failure leaves behind, in a sentence.
+    // Whether a statement may have done its work in spite of this error. Refusals came before it was begun.
+    static bool may_stand(const databricks::ApiError& error) {
+        switch (error.problem) {
+        case databricks::ApiProblem::network:
+        case databricks::ApiProblem::timeout:
+        case databricks::ApiProblem::interrupted:
+        case databricks::ApiProblem::unavailable:
+        case databricks::ApiProblem::server_error:
+        case databricks::ApiProblem::not_databricks:
+            return true;
+        default:
+            return false;
+        }
+    }
+
+    // What a failure leaves behind, in sentences.
     std::string state_now() const {
         std::vector<std::string> done, unsure;
         for (const auto& run : runs_) {
             if (run.succeeded()) done.push_back(run.statement.object);
-            const bool open =
-                run.begun && run.error && run.error->problem != databricks::ApiProblem::statement_failed;
-            if (open) unsure.push_back(run.statement.object);
+            if (run.begun && run.error && may_stand(*run.error)) unsure.push_back(run.statement.object);
         }
         if (done.empty() && unsure.empty()) return "Nothing was changed.";
         std::string text;
         if (!done.empty()) text = "Created (or there before): " + join(done, ", ") + ".";
         if (!unsure.empty())
             text += std::string(text.empty() ? "" : " ") +
-                    "Not known, dbx-agents tables check tells: " + join(unsure, ", ") + ".";
+                    "Not known whether they stand there: " + join(unsure, ", ") +
+                    "; dbx-agents tables check tells.";
         return text + " Running the command again does no harm.";
     }
 
@@ -197,7 +220,8 @@ class TablesCreate : public Command {
                 "-- Whoever may give these rights lets " + principal + " create the tables:\n" +
                 tables::script(tables::creator_grants(wish_.place, schema, principal)) +
                 "\n-- Or creates them, and lets " + principal + " write to them:\n" + tables::script(instead);
-            error.fix = "give the SQL above to whoever has the right";
+            error.fix = out.json() ? "give the SQL of sql_for_others to whoever has the right"
+                                   : "give the SQL above to whoever has the right";
             root["sql_for_others"] = sql;
             if (right)
                 root["missing_right"] = {{"right", right->right}, {"on", right->type}, {"name", right->name}};

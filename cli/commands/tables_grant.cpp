@@ -40,6 +40,7 @@ class TablesGrant : public Command {
         const auto workspace = session.workspace();
         if (!workspace) return fail(workspace.error());
         const system::InterruptGuard guard;
+        (*workspace)->set_deadline(session.pacer().now() + wish->timeout);
         WarehouseUse warehouse(session, **workspace, flags_.warehouse);
         const auto choice = warehouse.get();
         if (!choice) return fail(choice.error());
@@ -85,7 +86,8 @@ class TablesGrant : public Command {
             const std::string sql = tables::script(not_done);
             root["sql_for_others"] = sql;
             out.result("-- Whoever owns these (or has MANAGE) runs:\n" + sql);
-            error.fix = "give the SQL above to whoever has the right";
+            error.fix = out.json() ? "give the SQL of sql_for_others to whoever has the right"
+                                   : "give the SQL above to whoever has the right";
         }
         error.state = done.empty() ? "Nothing is known to have been changed."
                                    : "Done before: " + join(done, "; ") + ".";

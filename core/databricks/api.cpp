@@ -7,6 +7,16 @@ namespace dbx::databricks {
 
 using std::chrono::milliseconds;
 
+namespace {
+
+// "90 s", "60 min": what a server that is busy asks us to wait.
+std::string in_words(milliseconds time) {
+    const auto seconds = std::chrono::ceil<std::chrono::seconds>(time).count();
+    return seconds < 120 ? std::to_string(seconds) + " s" : std::to_string((seconds + 59) / 60) + " min";
+}
+
+} // namespace
+
 ApiResult<http::Response> Workspace::call(const ApiCall& call) {
     http::Request request;
     request.method = call.method;
@@ -18,8 +28,10 @@ ApiResult<http::Response> Workspace::call(const ApiCall& call) {
     request.timeout = call.timeout;
     request.even_if_interrupted = call.even_if_interrupted;
 
-    const http::RetryPolicy policy{.total = call.total};
     const auto start = pacer_.now();
+    const bool bounded = deadline_ && !call.own_deadline && !call.even_if_interrupted;
+    const auto left = [&] { return std::chrono::duration_cast<milliseconds>(*deadline_ - pacer_.now()); };
+    const auto total = bounded ? std::min(call.total, left()) : call.total;
     auto freshness = Freshness::cached;
     bool renewed = false;
     for (int done = 1;; ++done) {
@@ -33,6 +45,14 @@ ApiResult<http::Response> Workspace::call(const ApiCall& call) {
                                                                           : ApiProblem::network;
             error.error = token.error();
             return tl::unexpected(std::move(error));
+        }
+        if (bounded) {
+            if (left() <= milliseconds(0))
+                return tl::unexpected(classify(http::Failure{http::NetworkProblem::timeout, false,
+                                                             "the time that was given is over",
+                                                             "give it more time with --timeout"},
+                                               request.url, call.what));
+            request.timeout = std::min(call.timeout, left());
         }
         request.authorization = Secret("Bearer " + token->value.reveal());
         auto answer = client_.send(request);
@@ -50,9 +70,14 @@ ApiResult<http::Response> Workspace::call(const ApiCall& call) {
         if (!repeat) return tl::unexpected(std::move(error));
         const auto elapsed = std::chrono::duration_cast<milliseconds>(pacer_.now() - start);
         const auto asked = answer ? http::retry_after(*answer, pacer_.wall_now()) : std::nullopt;
+        const http::RetryPolicy policy{.total = answer ? total : std::min(total, call.network_total)};
         const auto wait = http::next_wait(policy, done, elapsed, asked, pacer_.random());
         if (!wait) {
             if (done > 1) error.error.why += "; " + std::to_string(done) + " attempts";
+            if (asked && *asked > std::chrono::minutes(1)) {
+                error.error.why += "; it asks to wait " + in_words(*asked);
+                error.error.fix = "try again in " + in_words(*asked);
+            }
             return tl::unexpected(std::move(error));
         }
         if (!pacer_.wait(*wait))

@@ -4,6 +4,7 @@
 #include "core/databricks/tokens.hpp"
 #include "core/http/retry.hpp"
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,7 +20,10 @@ struct ApiCall {
     http::Repeatable repeatable = http::Repeatable::yes;
     std::chrono::milliseconds timeout{60'000}; // of one attempt
     std::chrono::milliseconds total{300'000};  // of all attempts and the waits between them
+    // The same, while nothing answers at all: an address where nobody listens is told soon.
+    std::chrono::milliseconds network_total{30'000};
     bool even_if_interrupted = false;
+    bool own_deadline = false; // the caller minds the time itself: the workspace's deadline does not count
 };
 
 // The APIs below one address: "https://HOST" of a workspace, or a gateway root. Adds the token, repeats what
@@ -33,6 +37,9 @@ class Workspace {
         , client_(client)
         , pacer_(pacer) {}
 
+    // No call goes on after this moment: it ends with a timeout. Set while no other thread calls.
+    void set_deadline(std::optional<std::chrono::steady_clock::time_point> deadline) { deadline_ = deadline; }
+
     // A response for which is_good() holds; everything else is an error.
     ApiResult<http::Response> call(const ApiCall& call);
 
@@ -44,6 +51,7 @@ class Workspace {
     TokenSource& tokens_;
     http::HttpClient& client_;
     http::Pacer& pacer_;
+    std::optional<std::chrono::steady_clock::time_point> deadline_;
 };
 
 // For whom a credential speaks (SCIM Me).

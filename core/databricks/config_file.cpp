@@ -116,7 +116,7 @@ Result<ConfigFile> parse_config_file(std::string_view text, std::string_view sho
         }
         const auto separator = line.find_first_of("=:");
         if (separator == std::string_view::npos)
-            return refuse("neither a [section], nor key = value, nor a comment");
+            return refuse("neither a [section], nor a key with '=' and a value, nor a comment");
         const auto key = trim(line.substr(0, separator));
         if (key.empty()) return refuse("a value without a key");
         if (current == nullptr) open("DEFAULT");

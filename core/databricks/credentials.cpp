@@ -20,6 +20,16 @@ enum class Trust {
     named,  // somebody named it: also a dedicated gateway that somebody named
 };
 
+// A host as the other Databricks tools read it from the same place. Unlike a pasted --workspace its path is
+// not cut away: they would send their requests below it, so it is a mistake that wants correcting.
+Result<std::string> plain_host(std::string_view text) {
+    auto host = normalise_workspace(text);
+    const auto url = http::parse_url(trim(text));
+    if (!host || !url || url->path.find_first_not_of('/') == std::string::npos) return host;
+    return fail(ErrorKind::credential, "cannot use the host '" + http::shown_url(text) + "'",
+                "a host has no path, this one has '" + url->path + "'", "use " + *host);
+}
+
 class Resolver {
   public:
     explicit Resolver(const CredentialRequest& request)
@@ -108,7 +118,7 @@ const Result<ConfigFile>& Resolver::file() {
 
 void Resolver::choose_workspace() {
     if (const auto text = variable("DATABRICKS_HOST"); !trim(text).empty()) {
-        auto host = normalise_workspace(text);
+        auto host = plain_host(text);
         if (host) {
             host_ = *host;
         } else {
@@ -372,7 +382,7 @@ Resolver::Decision Resolver::azure_cli() {
 Result<std::string> Resolver::host_of(const ConfigProfile& profile) const {
     const auto* text = profile.find("host");
     if (text == nullptr) return std::string();
-    auto host = normalise_workspace(*text);
+    auto host = plain_host(*text);
     if (host) return host;
     return fail(ErrorKind::credential, "cannot use the host of " + location(profile),
                 "'" + http::shown_url(*text) + "': " + host.error().why, host.error().fix);

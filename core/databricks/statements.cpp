@@ -125,6 +125,7 @@ class Execution {
         call.repeatable = request_.repeatable;
         call.timeout = std::clamp<milliseconds>(left() + seconds(5), seconds(5), submit_wait + seconds(30));
         call.total = std::clamp(left(), milliseconds(0), milliseconds(300'000));
+        call.own_deadline = true;
         auto answer = call_json(workspace_, call);
         if (!answer) return answer;
         id_ = text_at(*answer, "statement_id");
@@ -141,6 +142,8 @@ class Execution {
             after_interrupt ? seconds(5) : std::clamp<milliseconds>(left(), seconds(1), seconds(60));
         call.total =
             after_interrupt ? seconds(0) : std::clamp(left(), milliseconds(0), milliseconds(300'000));
+        call.network_total = call.total; // it runs on without us: a longer outage is worth waiting out
+        call.own_deadline = true;
         call.even_if_interrupted = after_interrupt;
         return call_json(workspace_, call);
     }
@@ -157,8 +160,8 @@ class Execution {
         call.total = seconds(0);
         call.even_if_interrupted = true;
         const auto cancelled = workspace_.call(call);
-        std::string end =
-            cancelled ? "it was cancelled" : "it may still be running: it could not be cancelled";
+        std::string end = cancelled ? "it was asked to stop, and may still be running"
+                                    : "it may still be running: it could not be cancelled";
         for (int i = 0; i < 3; ++i) {
             const auto body = look(true);
             if (!body) break;
@@ -167,6 +170,7 @@ class Execution {
                 state == StatementState::failed)
                 return finish(*body);
             if (state == StatementState::canceled) {
+                tell(state);
                 end = "it was cancelled";
                 break;
             }
@@ -180,7 +184,7 @@ class Execution {
             why == ErrorKind::timeout
                 ? Error{why,
                         "the SQL statement did not end within " +
-                            std::to_string(request_.timeout.count() / 1000) + " s",
+                            std::to_string(std::chrono::ceil<seconds>(request_.timeout).count()) + " s",
                         "statement " + id_ + ": " + end,
                         "give it more time with --timeout; a stopped warehouse takes minutes to start",
                         {}}

@@ -204,6 +204,27 @@ Result<system::Path> find_tool(const std::string& configured, std::string_view n
                              : "install the Databricks CLI (0.205 or newer), or use another credential");
 }
 
+// What to do about the words of a tool that failed: logging in again helps against few things.
+std::string advice_for(std::string_view words, const system::ProcessRequest& request,
+                       const std::string& login) {
+    const auto says = [&](std::initializer_list<std::string_view> parts) {
+        return std::any_of(parts.begin(), parts.end(), [&](auto part) { return icontains(words, part); });
+    };
+    const std::string name = request.program.filename().string();
+    if (says({"no such command", "unknown command"}))
+        return "this " + name + " is too old: install version 0.205 or newer";
+    // The Databricks CLI says that of a profile with client_id (databricks/cli#1939).
+    if (says({"only supports u2m", "oauth-m2m"}))
+        return "add client_id and client_secret to the profile, and auth_type = oauth-m2m";
+    // Several processes at once (exit code 45 of newer versions).
+    if (says({"cache update", "the lock"})) return "try again: another " + name + " is running";
+    if (says({"connection refused", "no such host", "cannot reach", "timeout", "timed out", "network",
+              "certificate", "proxyconnect"}))
+        return "check the network, then try again";
+    if (words.empty()) return "run it by hand and look at its output: " + request.program.string();
+    return "run: " + login;
+}
+
 // Runs a command line tool; its standard output is a JSON object.
 Result<json> run_tool(const system::ProcessRequest& request, TokenServices& services,
                       const std::string& login) {
@@ -217,10 +238,9 @@ Result<json> run_tool(const system::ProcessRequest& request, TokenServices& serv
     if (result->exit_code != 0) {
         auto words = quote_words(result->err);
         if (words.empty()) words = quote_words(result->out);
-        const bool old = icontains(words, "no such command") || icontains(words, "unknown command");
         return fail(ErrorKind::credential, name + " gave no token",
                     "exit code " + std::to_string(result->exit_code) + (words.empty() ? "" : ": " + words),
-                    old ? "this " + name + " is too old: install version 0.205 or newer" : "run: " + login);
+                    advice_for(words, request, login));
     }
     auto body = json::parse(result->out, nullptr, false);
     if (!body.is_object())

@@ -49,17 +49,19 @@ bool is_final(const ApiError& error) {
     }
 }
 
-std::string owner_of(databricks::Workspace& workspace, const Wanted& wanted) {
+// Nothing when the workspace does not tell.
+std::optional<std::string> owner_of(databricks::Workspace& workspace, const Wanted& wanted) {
     databricks::ApiCall call;
     call.what = "cannot look at the " + wanted.type + " " + wanted.name;
     call.path = "/api/2.1/unity-catalog/" + wanted.type + "s/" + http::percent_encode(wanted.name);
     call.total = std::chrono::seconds(20);
     const auto answer = workspace.call(call);
-    if (!answer) return {};
+    if (!answer) return std::nullopt;
     const auto body = nlohmann::json::parse(answer->body, nullptr, false);
-    if (!body.is_object()) return {};
+    if (!body.is_object()) return std::nullopt;
     const auto owner = body.find("owner");
-    return owner != body.end() && owner->is_string() ? owner->get<std::string>() : std::string();
+    return owner != body.end() && owner->is_string() ? std::optional(owner->get<std::string>())
+                                                     : std::nullopt;
 }
 
 bool is_me(const databricks::Me& me, std::string_view principal) {
@@ -163,7 +165,8 @@ Verdict WriterRights::verdict() const {
 }
 
 databricks::ApiResult<WriterRights> writer_rights(databricks::Workspace& workspace, const Place& place,
-                                                  const std::vector<Signal>& existing) {
+                                                  const std::vector<Signal>& existing,
+                                                  const std::map<std::string, std::string>& owners) {
     WriterRights result;
     const auto me = databricks::who_am_i(workspace);
     if (!me) {
@@ -181,6 +184,11 @@ databricks::ApiResult<WriterRights> writer_rights(databricks::Workspace& workspa
             databricks::get_effective_permissions(workspace, one.type, one.name, me->user_name);
         if (!assignments && is_final(assignments.error())) return tl::unexpected(assignments.error());
         std::optional<std::string> owner; // asked for once, and only when something is not granted
+        bool asked = false;
+        if (const auto known = owners.find(one.name); known != owners.end() && !known->second.empty()) {
+            owner = known->second;
+            asked = true;
+        }
         for (const auto& privilege : one.privileges) {
             Right right{replace_all(privilege, "_", " "), one.type, one.name, Holding::missing, ""};
             if (!assignments) {
@@ -200,8 +208,9 @@ databricks::ApiResult<WriterRights> writer_rights(databricks::Workspace& workspa
                 }
             }
             if (right.holding == Holding::missing) {
-                if (!owner) owner = owner_of(workspace, one);
-                if (is_me(*me, *owner))
+                if (!asked) owner = owner_of(workspace, one);
+                asked = true;
+                if (owner && is_me(*me, *owner))
                     right.holding = Holding::owner;
                 else if (everything)
                     right.holding = Holding::all_privileges;

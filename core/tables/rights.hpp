@@ -3,6 +3,7 @@
 #include "core/databricks/api.hpp"
 #include "core/tables/schema.hpp"
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -56,7 +57,9 @@ struct WriterRights {
 };
 
 // The rights of the current principal on tables that exist: what OTLP ingestion with its token needs.
+// `owners` are those that are known already, by the full names of the tables.
 databricks::ApiResult<WriterRights> writer_rights(databricks::Workspace& workspace, const Place& place,
-                                                  const std::vector<Signal>& existing);
+                                                  const std::vector<Signal>& existing,
+                                                  const std::map<std::string, std::string>& owners = {});
 
 } // namespace dbx::tables

@@ -107,9 +107,12 @@ Statement describe_table(const Place& place, Signal signal) {
 
 std::string script(const std::vector<Statement>& statements) {
     std::string result;
+    bool block = false; // the one before has several lines
     for (const auto& statement : statements) {
-        if (!result.empty() && statement.sql.find('\n') != std::string::npos) result += "\n";
+        const bool lines = statement.sql.find('\n') != std::string::npos;
+        if (!result.empty() && (lines || block)) result += "\n";
         result += statement.sql + ";\n";
+        block = lines;
     }
     return result;
 }
