@@ -1,12 +1,14 @@
 """Transcripts of typical commands: output, exit code and resulting files, compared exactly.
 
-`test_golden.py --update` writes them anew (with DBX_AGENTS_BIN); paths, times and the version are normalised.
+`test_golden.py --update [NAME...]` writes them anew (with DBX_AGENTS_BIN and DBX_AGENTS_WORKSPACE); paths, times and the version
+are normalised. Those that need a workspace are in golden_workspace.py.
 """
 
 import difflib
 import re
 import sys
 
+import golden_workspace
 from harness import HERE, PAT, WORKSPACE, Home, Test, binary, case_file, clip, each, main
 
 GOLDEN = HERE / "golden"
@@ -60,6 +62,7 @@ def normal(text, home):
     text = re.sub(r"(\$(?:BASE|HOME)\S*) {2,}", r"\1  ", text)  # a column is as wide as the path that is replaced
     text = re.sub(r"\d{4}-\d\d-\d\d[T ]\d\d[:-]?\d\d[:-]?\d\d(?:[.,]\d+)?(?:Z| ?UTC|[+-]\d\d:?\d\d)?", "<time>", text)
     text = re.sub(r"\d{8}[T-]\d{6}(?:[.-]\d+)?Z?", "<time>", text)
+    text = re.sub(r"dbxl_[0-9a-f]{64}", "<local key>", text)  # random
     return re.sub(r"dbx-agents \d+\.\d+\.\d+", "dbx-agents <version>", text).replace("\r", "\\r")
 
 
@@ -71,8 +74,13 @@ def visible(data):
 
 
 def transcript(name):
-    files, steps = SCENARIOS[name]
     with Home() as home:
+        if name in golden_workspace.SCENARIOS:
+            (home.base / "bin").mkdir()
+            (home.base / "bin/dbx-agents").symlink_to(binary())
+            parts = list(golden_workspace.Scene(home).play(golden_workspace.SCENARIOS[name]))
+            return normal(golden_workspace.normal("\n".join(parts), home), home)
+        files, steps = SCENARIOS[name]
         # Called by a path of its own, so that nothing depends on where it was built.
         (home.base / "bin").mkdir()
         (home.base / "bin/dbx-agents").symlink_to(binary())
@@ -96,7 +104,10 @@ def transcript(name):
         return normal("\n".join(parts), home)
 
 
-@each([(name, name) for name in SCENARIOS], "transcript")
+ALL = [*SCENARIOS, *golden_workspace.SCENARIOS]
+
+
+@each([(name, name) for name in ALL], "transcript")
 class Golden(Test):
     def check_transcript(self, name):
         path = GOLDEN / f"{name}.txt"
@@ -107,16 +118,18 @@ class Golden(Test):
             self.fail(f"{name} (test_golden.py --update records it anew)\n{clip(diff, 8000)}")
 
     def test_no_stray_recordings(self):
-        self.assertEqual({p.stem for p in GOLDEN.glob("*.txt")}, set(SCENARIOS))
+        self.assertEqual({p.stem for p in GOLDEN.glob("*.txt")}, set(ALL))
 
 
 if __name__ == "__main__":
     if "--update" in sys.argv:
         binary()
         GOLDEN.mkdir(exist_ok=True)
+        names = sys.argv[sys.argv.index("--update") + 1:] or ALL
         for stale in GOLDEN.glob("*.txt"):
-            stale.unlink()
-        for scenario in SCENARIOS:
+            if stale.stem not in ALL:
+                stale.unlink()
+        for scenario in names:
             (GOLDEN / f"{scenario}.txt").write_text(transcript(scenario))
     else:
         main()
