@@ -9,7 +9,7 @@ namespace dbx::usage {
 
 namespace {
 
-constexpr std::uint64_t decoded_limit = 256ULL << 20U;
+constexpr std::uint64_t decoded_limit = 64ULL << 20U;
 constexpr std::size_t piece_bytes = 16'384;
 constexpr int gzip_or_zlib = 15 + 32;
 constexpr int bare = -15;

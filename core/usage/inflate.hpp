@@ -7,7 +7,7 @@
 namespace dbx::usage {
 
 // Decodes a copy of a compressed body piece by piece: gzip, zlib, or bare deflate (which some servers send
-// under "deflate"). Stops, for good, at the first error and beyond 256 MB of decoded bytes.
+// under "deflate"). Stops, for good, at the first error and beyond 64 MB of decoded bytes.
 class Inflater {
   public:
     Inflater();

@@ -62,7 +62,7 @@ class Ledger {
         good,
         locked,      // another process holds the lock
         full,        // no space on the disk
-        unavailable, // cannot be opened or written for another reason
+        unavailable, // cannot be opened or written for another reason; or it is somebody else's file
         newer,       // written by a newer version of this program; not touched
     };
     struct Status {

@@ -10,6 +10,7 @@ namespace dbx::usage {
 namespace {
 
 constexpr std::uint64_t bytes_per_token = 4;
+constexpr std::size_t blank_limit = 4'096;
 
 std::uint64_t less(std::uint64_t a, std::uint64_t b) {
     return a > b ? a - b : 0;
@@ -36,7 +37,8 @@ struct Meter::State {
     Dialect dialect = Dialect::unknown;
     Coding coding = Coding::identity;
     Form form = Form::undecided;
-    std::size_t bom = 0; // bytes of a byte-order mark seen
+    std::size_t bom = 0;   // bytes of a byte-order mark seen
+    std::size_t blank = 0; // white space before the first byte
     SseFrames frames;
     JsonWalk walk;
     Picked picked;
@@ -83,6 +85,10 @@ struct Meter::State {
                 return;
             }
             bytes.remove_prefix(1);
+            if (++blank > blank_limit) {
+                form = Form::none;
+                return;
+            }
         }
     }
 

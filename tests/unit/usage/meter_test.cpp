@@ -157,10 +157,13 @@ TEST_CASE("compressed answers are counted although identity was asked for") {
 }
 
 TEST_CASE("a decompression bomb costs bounded memory and no result") {
-    const auto bomb = compressed(std::string(20 << 20, ' '), 31);
-    Meter meter(Dialect::unknown, "", "gzip");
-    for (int i = 0; i < 20; ++i) meter.see(bomb);
-    CHECK_FALSE(meter.finish(End::complete).known());
+    for (const char* begin : {"", "[", "data: {"}) {
+        const auto bomb = compressed(begin + std::string(2 << 20, ' '), 31);
+        Meter meter(Dialect::unknown, "", "gzip");
+        for (int i = 0; i < 40; ++i) meter.see(bomb);
+        meter.see(compressed("{\"usage\":{\"prompt_tokens\":1}}", 31));
+        CHECK_FALSE(meter.finish(End::complete).known());
+    }
 }
 
 TEST_CASE("whole JSON answers of every dialect are counted") {

@@ -1,0 +1,69 @@
+#pragma once
+
+#include "core/usage/ledger.hpp"
+#include "core/usage/sqlite.hpp"
+
+#include <span>
+#include <string>
+
+namespace dbx::usage {
+
+// What is wrong with the file, with a sentence.
+struct FileTrouble {
+    enum class Kind { locked, full, unavailable, newer, corrupt, foreign };
+    Kind kind = Kind::unavailable;
+    std::string why;
+};
+template <class T>
+using FileResult = tl::expected<T, FileTrouble>;
+
+// The ledger's database, open for writing by one thread.
+class LedgerFile {
+  public:
+    static constexpr int version = 1;              // user_version
+    static constexpr int application = 0x64627861; // application_id: "dbxa"
+
+    // Opens or creates it and brings its schema up to `version`. `lock_wait` is SQLite's busy timeout.
+    static FileResult<LedgerFile> open(const system::Path& path, system::FileSystem& files,
+                                       std::chrono::milliseconds lock_wait);
+
+    // A number for a process that writes: unique in this file.
+    FileResult<std::uint32_t> new_instance(system::WallTime now);
+    std::uint64_t identity() const { return identity_; } // of this file; a new one has another
+
+    // A group of rows in one transaction; a row whose id is there already is left alone (it was committed).
+    struct Numbered {
+        std::int64_t id = 0;
+        const Row* row = nullptr;
+    };
+    FileResult<void> write(std::span<const Numbered> rows);
+
+    // The file at the path is no longer the one that is open.
+    bool moved() const;
+    void set_lock_wait(std::chrono::milliseconds wait);
+    int log_pages() const { return *log_pages_; } // of the write-ahead log, after the last write
+    // Moves the log's pages into the file, as far as readers allow it.
+    void checkpoint();
+    // Deletes up to `limit` rows older than that; how many went.
+    FileResult<int> forget_before(system::WallTime time, int limit);
+    // Closes without touching the file any more.
+    void abandon();
+
+  private:
+    FileTrouble trouble(int code) const;
+    FileResult<void> migrate();
+    FileResult<void> run(const char* sql);
+
+    Connection database_;
+    Statement insert_;
+    std::uint64_t identity_ = 0;
+    std::unique_ptr<int> log_pages_ = std::make_unique<int>(0);
+};
+
+// Renames a corrupt ledger with its log files to NAME.corrupt-TIME; the new name.
+Result<system::Path> set_aside(const system::Path& path, system::WallTime now);
+
+// Opens it for reading only. Errors: missing, not a ledger, newer (kind file).
+Result<Connection> open_for_reading(const system::Path& path, system::FileSystem& files);
+
+} // namespace dbx::usage
