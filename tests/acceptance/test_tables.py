@@ -10,7 +10,11 @@ import pty
 import re
 import select
 import signal
+import socket
+import ssl
+import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -463,6 +467,78 @@ class Tables(Test):
             self.assertEqual(self.tables(command, env=nothing).code, 2)
             self.assertEqual(self.tables(command, env={"DATABRICKS_TOKEN": None}).code, 4)
         self.assertEqual(self.h.run("models", env=nothing).code, 2)
+
+    # --- TLS ---------------------------------------------------------------------------------------------------------
+
+    def tls_front(self, name="IP:127.0.0.1"):
+        """The stand-in behind TLS, with a certificate of a CA of our own. Returns its port and the CA's file."""
+        folder = self.h.base / "tls"
+        folder.mkdir()
+
+        def openssl(*args):
+            subprocess.run(["openssl", *args], cwd=folder, check=True, capture_output=True, timeout=60)
+
+        new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+        openssl("req", "-x509", *new_key, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=a CA of this test")
+        openssl("req", *new_key, "-keyout", "host.key", "-out", "host.csr", "-subj", "/CN=a host of this test")
+        (folder / "names").write_text(f"subjectAltName={name}\n")
+        openssl("x509", "-req", "-in", "host.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
+                "-extfile", "names", "-out", "host.pem")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder / "host.pem", folder / "host.key")
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+
+        def pump(source, target):
+            try:
+                while data := source.recv(65536):
+                    target.sendall(data)
+            except OSError:
+                pass
+            for end in (source, target):
+                try:
+                    end.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+        def serve(raw):
+            try:
+                with context.wrap_socket(raw, server_side=True) as client, \
+                        socket.create_connection(("127.0.0.1", self.w.port)) as inner:
+                    back = threading.Thread(target=pump, args=(inner, client), daemon=True)
+                    back.start()
+                    pump(client, inner)
+                    back.join(30)
+            except OSError:
+                pass  # a client that does not trust us leaves in the middle of the handshake
+
+        def accept():
+            while True:
+                try:
+                    raw, _ = listener.accept()
+                except OSError:
+                    return
+                threading.Thread(target=serve, args=(raw,), daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        return listener.getsockname()[1], folder / "ca.pem"
+
+    def test_a_ca_of_ones_own_is_trusted_by_SSL_CERT_FILE_and_not_without(self):
+        port, ca = self.tls_front()
+        env = {"DATABRICKS_HOST": f"https://127.0.0.1:{port}"}
+        for command in ("create", "check"):
+            self.failed(self.tables(command, env=env), 5, "its certificate is not trusted", "SSL_CERT_FILE")
+        self.assertEqual(self.w.requests(), [])  # no token went to a host that was not trusted
+        self.ok(self.tables("create", env={**env, "SSL_CERT_FILE": ca}))
+        self.assertEqual(sorted(self.there()), sorted(NAMES))
+        broken = self.h.put("broken.pem", "not a certificate\n")
+        self.failed(self.tables("check", env={**env, "SSL_CERT_FILE": broken}), 5, "SSL_CERT_FILE")
+
+    def test_a_certificate_for_another_name_is_refused(self):
+        port, ca = self.tls_front("DNS:other.example.com")
+        env = {"DATABRICKS_HOST": f"https://127.0.0.1:{port}", "SSL_CERT_FILE": ca}
+        self.failed(self.tables("check", env=env), 5, "certificate")
+        self.assertEqual(self.w.requests(), [])
 
     # --- models ------------------------------------------------------------------------------------------------------
 
