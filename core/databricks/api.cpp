@@ -24,6 +24,7 @@ ApiResult<http::Response> Workspace::call(const ApiCall& call) {
     request.headers = call.headers;
     request.headers.emplace_back("Accept", "application/json");
     if (!call.body.empty()) request.headers.emplace_back("Content-Type", "application/json");
+    const auto headers = request.headers;
     request.body = call.body;
     request.timeout = call.timeout;
     request.even_if_interrupted = call.even_if_interrupted;
@@ -55,6 +56,13 @@ ApiResult<http::Response> Workspace::call(const ApiCall& call) {
             request.timeout = std::min(call.timeout, left());
         }
         request.authorization = Secret("Bearer " + token->value.reveal());
+        request.headers = headers;
+        if (!token->management.empty()) {
+            request.headers.emplace_back("X-Databricks-Azure-SP-Management-Token",
+                                         token->management.reveal());
+            request.headers.emplace_back("X-Databricks-Azure-Workspace-Resource-Id",
+                                         tokens_.credential().azure_resource_id);
+        }
         auto answer = client_.send(request);
         if (answer && is_good(*answer)) return std::move(*answer);
         auto error = answer ? classify(*answer, call.what) : classify(answer.error(), request.url, call.what);

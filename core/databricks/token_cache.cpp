@@ -54,10 +54,15 @@ TokenFile read_token_file(system::FileSystem& files, const system::Path& path, u
         if (root.contains("token")) {
             Token token{Secret(root.at("token").get<std::string>()),
                         to_time(root.at("issued_at").get<std::int64_t>()),
+                        {},
                         {}};
             if (root.contains("expires_at"))
                 token.expires_at = to_time(root.at("expires_at").get<std::int64_t>());
-            if (token_problem(token.value.reveal()).empty()) result.token = token;
+            if (root.contains("management"))
+                token.management = Secret(root.at("management").get<std::string>());
+            const bool good = token_problem(token.value.reveal()).empty() &&
+                              (token.management.empty() || token_problem(token.management.reveal()).empty());
+            if (good) result.token = token;
         }
         if (root.contains("failure")) {
             const auto& failure = root.at("failure");
@@ -80,6 +85,7 @@ Result<void> write_token_file(system::FileSystem& files, const system::Path& pat
     json root = {{"format", format}};
     if (content.token) {
         root["token"] = content.token->value.reveal();
+        if (!content.token->management.empty()) root["management"] = content.token->management.reveal();
         root["issued_at"] = to_number(content.token->issued_at);
         if (content.token->expires_at) root["expires_at"] = to_number(*content.token->expires_at);
     }

@@ -77,7 +77,7 @@ Result<Token> make_token(std::string text, std::optional<system::WallTime> expir
                     "run it by hand and look at its output");
     const auto now = services.clock.now();
     if (expires_at) expires_at = std::max(*expires_at, now + seconds(60));
-    return Token{Secret(std::move(text)), now, expires_at};
+    return Token{Secret(std::move(text)), now, expires_at, {}};
 }
 
 std::string host_of_url(const std::string& url) {
@@ -169,6 +169,13 @@ Result<std::string> find_tenant(const Credential& credential, TokenServices& ser
                 "the workspace does not tell it", "add azure_tenant_id (ARM_TENANT_ID)");
 }
 
+// Azure's management API, of the cloud that the authority belongs to (Microsoft's documentation).
+std::string_view management_of(std::string_view authority) {
+    if (authority.ends_with(".us")) return "https://management.core.usgovcloudapi.net/";
+    if (authority.ends_with(".cn")) return "https://management.core.chinacloudapi.cn/";
+    return "https://management.core.windows.net/";
+}
+
 Result<Token> fetch_azure(const Credential& credential, TokenServices& services) {
     const auto authority = authority_of(credential);
     if (!authority) return fail(authority.error());
@@ -178,15 +185,36 @@ Result<Token> fetch_azure(const Credential& credential, TokenServices& services)
         if (!found) return fail(found.error());
         tenant = *found;
     }
+    const std::string realm = *authority + "/" + http::percent_encode(tenant);
+    const std::string fix = "check tenant, client id and secret (" + credential.origin + ")";
     http::Request request;
-    request.url = *authority + "/" + http::percent_encode(tenant) + "/oauth2/v2.0/token";
-    return ask_endpoint(request,
-                        {{"grant_type", "client_credentials"},
-                         {"client_id", credential.client_id},
-                         {"client_secret", credential.client_secret.reveal()},
-                         {"scope", std::string(azure_databricks) + "/.default"}},
-                        services, "Azure gave no token for the service principal " + credential.client_id,
-                        "check tenant, client id and secret (" + credential.origin + ")");
+    request.url = realm + "/oauth2/v2.0/token";
+    auto token =
+        ask_endpoint(request,
+                     {{"grant_type", "client_credentials"},
+                      {"client_id", credential.client_id},
+                      {"client_secret", credential.client_secret.reveal()},
+                      {"scope", std::string(azure_databricks) + "/.default"}},
+                     services, "Azure gave no token for the service principal " + credential.client_id, fix);
+    if (!token || credential.azure_resource_id.empty()) return token;
+    // A service principal that is no user of the workspace yet shows with a second token that it may manage
+    // the workspace's resource in Azure (X-Databricks-Azure-SP-Management-Token; databricks-sdk-go asks the
+    // older endpoint for it, which takes a resource instead of a scope).
+    request.url = realm + "/oauth2/token";
+    auto management = ask_endpoint(
+        request,
+        {{"grant_type", "client_credentials"},
+         {"client_id", credential.client_id},
+         {"client_secret", credential.client_secret.reveal()},
+         {"resource", std::string(management_of(*authority))}},
+        services, "Azure gave no management token for the service principal " + credential.client_id,
+        fix + ", or take azure_workspace_resource_id out");
+    if (!management) return management;
+    token->management = std::move(management->value);
+    if (management->expires_at)
+        token->expires_at = token->expires_at ? std::min(*token->expires_at, *management->expires_at)
+                                              : *management->expires_at;
+    return token;
 }
 
 Result<system::Path> find_tool(const std::string& configured, std::string_view name,

@@ -118,7 +118,8 @@ TokenSource::TokenSource(Credential credential, TokenServices services)
     , services_(std::move(services)) {}
 
 std::optional<Token> TokenSource::in_memory() const {
-    if (credential_.is_static()) return Token{credential_.token, {}, jwt_expiry(credential_.token.reveal())};
+    if (credential_.is_static())
+        return Token{credential_.token, {}, jwt_expiry(credential_.token.reveal()), {}};
     const std::lock_guard lock(guard_);
     if (memory_ && is_fresh(*memory_, services_.clock.now())) return memory_;
     return std::nullopt;

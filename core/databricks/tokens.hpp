@@ -14,6 +14,8 @@ struct Token {
     Secret value;
     system::WallTime issued_at = {};                 // when we got it
     std::optional<system::WallTime> expires_at = {}; // nothing: a personal access token, or unknown
+    // Of an Azure service principal with a workspace resource id: its token for Azure's management API.
+    Secret management = {};
 };
 
 enum class Freshness {

@@ -232,3 +232,45 @@ TEST_CASE("who am I") {
     bench.http.script = {answer(200, "[]")};
     CHECK(who_am_i(bench.workspace).error().problem == ApiProblem::not_databricks);
 }
+
+TEST_CASE("no call goes on after the deadline, and each attempt has only what is left") {
+    ApiBench bench;
+    ApiCall call;
+    call.what = "cannot x";
+    call.path = "/api/2.0/x";
+    bench.workspace.set_deadline(bench.pacer.now() + 2s);
+    bench.http.script = {answer(503, ""), answer(503, ""), answer(503, ""), answer(503, "")};
+    const auto busy = bench.workspace.call(call);
+    REQUIRE_FALSE(busy);
+    CHECK(busy.error().problem == ApiProblem::unavailable);
+    CHECK(bench.pacer.passed <= 2s);
+    CHECK(bench.http.requests.at(0).timeout == 2s);
+
+    bench.pacer.passed = 2s;
+    const auto sent = bench.http.requests.size();
+    const auto late = bench.workspace.call(call);
+    REQUIRE_FALSE(late);
+    CHECK(late.error().error.kind == ErrorKind::timeout);
+    CHECK(has(late.error().error.fix, "--timeout"));
+    CHECK(bench.http.requests.size() == sent);
+
+    // Who minds the time itself is not bounded: a cancel must get through.
+    bench.http.script = {answer(200, "{}")};
+    call.own_deadline = true;
+    CHECK(bench.workspace.call(call));
+}
+
+TEST_CASE("an address where nobody listens is told soon; a Retry-After that is too long is told") {
+    ApiBench bench;
+    ApiCall call;
+    call.what = "cannot x";
+    call.path = "/api/2.0/x";
+    bench.http.script.assign(30, tl::unexpected(failure(http::NetworkProblem::connect)));
+    CHECK_FALSE(bench.workspace.call(call));
+    CHECK(bench.pacer.passed <= 30s);
+
+    bench.http.script = {answer(429, "", {{"Retry-After", "3600"}})};
+    const auto error = bench.workspace.call(call).error().error;
+    CHECK(has(error.why, "asks to wait 60 min"));
+    CHECK(error.fix == "try again in 60 min");
+}

@@ -399,3 +399,20 @@ TEST_CASE("a bad DATABRICKS_HOST is an error of its own") {
               .credential()
               .profile == "dev");
 }
+
+TEST_CASE("a host with a path is an error of its own, wherever it stands") {
+    const auto error =
+        Setup(Variables{{"DATABRICKS_HOST", "https://a.com/ml/x"}, {"DATABRICKS_TOKEN", pat}}, two_profiles)
+            .error();
+    CHECK(error.kind == ErrorKind::credential);
+    CHECK(has(error.why, "a host has no path"));
+    CHECK(error.fix == "use https://a.com");
+    const auto written =
+        Setup(Variables{}, "[DEFAULT]\nhost = https://a.com/ml/x\ntoken = dapiaaaa\n").error();
+    CHECK(written.kind == ErrorKind::credential);
+    CHECK(has(written.what, "cannot use the host of profile DEFAULT"));
+    CHECK(has(written.why, "a host has no path"));
+    // What other tools write there is no path.
+    CHECK(Setup(Variables{}, "[DEFAULT]\nhost = https://a.com/?o=1\ntoken = dapiaaaa\n").credential().host ==
+          "https://a.com");
+}

@@ -227,3 +227,17 @@ TEST_CASE("an unknown state is waited for, and a strange result does no harm") {
                         deep + "]]}}")};
     CHECK(execute(bench.workspace, request())->rows.size() == 1);
 }
+
+TEST_CASE("a cancel that is not seen to work is not said to have worked") {
+    ApiBench bench;
+    bench.http.rule = [&](const http::Request& r) -> Answer {
+        if (has(r.url, "/cancel")) return answer(200, "");
+        return answer(200, in_state("RUNNING"));
+    };
+    auto wanted = request();
+    wanted.timeout = 1s;
+    const auto result = execute(bench.workspace, wanted);
+    REQUIRE_FALSE(result);
+    CHECK(result.error().problem == ApiProblem::timeout);
+    CHECK(has(result.error().error.why, "may still be running"));
+}

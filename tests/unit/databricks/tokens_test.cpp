@@ -1,3 +1,4 @@
+#include "core/databricks/api.hpp"
 #include "core/databricks/token_cache.hpp"
 #include "core/databricks/tokens.hpp"
 #include "tests/unit/databricks/fakes.hpp"
@@ -345,6 +346,77 @@ TEST_CASE("an Azure service principal asks Microsoft, of the cloud it belongs to
     credential.client_id = "another";
     CHECK(TokenSource(credential, bench.services()).get().error().what == "cannot use AZURE_AUTHORITY_HOST");
     CHECK(bench.http.requests.size() == 4);
+}
+
+TEST_CASE("an Azure service principal with a workspace resource id brings its management token along") {
+    Bench bench;
+    Credential credential = m2m();
+    credential.kind = CredentialKind::azure_client_secret;
+    credential.tenant_id = "tenant-1";
+    credential.azure_resource_id =
+        "/subscriptions/s/resourceGroups/g/providers/Microsoft.Databricks/workspaces/w";
+    bench.http.script = {token_answer("az1"), token_answer("mgmt1"), answer(200, "{}")};
+    TokenSource source(credential, bench.services());
+    Workspace workspace("https://a.com", source, bench.http, bench.pacer);
+    ApiCall call;
+    call.what = "cannot x";
+    call.path = "/api/2.0/x";
+    REQUIRE(workspace.call(call));
+    CHECK(bench.http.requests.at(1).url == "https://login.microsoftonline.com/tenant-1/oauth2/token");
+    CHECK(has(bench.http.requests.at(1).body, "resource=https%3A%2F%2Fmanagement.core.windows.net%2F"));
+    const auto sent = [&](std::size_t request, std::string_view name) {
+        for (const auto& header : bench.http.requests.at(request).headers)
+            if (header.first == name) return header.second;
+        return std::string();
+    };
+    CHECK(bench.http.requests.at(2).authorization.reveal() == "Bearer az1");
+    CHECK(sent(2, "X-Databricks-Azure-SP-Management-Token") == "mgmt1");
+    CHECK(sent(2, "X-Databricks-Azure-Workspace-Resource-Id") == credential.azure_resource_id);
+
+    // Another process takes both from the file.
+    bench.http.script = {answer(200, "{}")};
+    TokenSource other(credential, bench.services());
+    Workspace again("https://a.com", other, bench.http, bench.pacer);
+    REQUIRE(again.call(call));
+    CHECK(sent(3, "X-Databricks-Azure-SP-Management-Token") == "mgmt1");
+    CHECK(bench.http.requests.size() == 4);
+
+    // Without the resource id neither is asked for nor sent; a refused second token is an error.
+    credential.azure_resource_id.clear();
+    bench.http.script = {token_answer("az2"), answer(200, "{}")};
+    TokenSource plain(credential, bench.services());
+    Workspace bare("https://a.com", plain, bench.http, bench.pacer);
+    REQUIRE(bare.call(call));
+    CHECK(sent(5, "X-Databricks-Azure-SP-Management-Token").empty());
+    CHECK(bench.http.requests.size() == 6);
+    credential.azure_resource_id = "/subscriptions/other";
+    bench.http.script = {token_answer("az3"), answer(401, R"({"error":"invalid_client"})")};
+    const auto refused = TokenSource(credential, bench.services()).get();
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().kind == ErrorKind::credential);
+    CHECK(has(refused.error().what, "management token"));
+}
+
+TEST_CASE("what to do about a Databricks CLI that fails depends on its words") {
+    const std::vector<std::pair<std::string, std::string>> cases = {
+        {"Error: cannot reach https://x: connection refused", "check the network"},
+        {"Error: cache update: could not take the lock", "try again"},
+        {"Error: auth token only supports U2M authentication", "client_id and client_secret"},
+        {"Error: unknown command \"auth\"", "too old"},
+        {"Error: databricks OAuth is not configured for this host", "databricks auth login"},
+        {"", "run it by hand"},
+    };
+    int n = 0;
+    for (const auto& one : cases) {
+        CAPTURE(one.first);
+        Bench bench;
+        bench.install("databricks");
+        bench.process.rule = [&](const auto&) { return system::ProcessResult{1, "", one.first, false}; };
+        const auto token = TokenSource(cli("p" + std::to_string(n++)), bench.services()).get();
+        REQUIRE_FALSE(token);
+        CHECK(token.error().kind == ErrorKind::credential);
+        CHECK(has(token.error().fix, one.second));
+    }
 }
 
 TEST_CASE("the Azure CLI's answer, with either kind of expiry") {
