@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/state/settings.hpp"
 #include "core/system/environment.hpp"
 #include "core/usage/ledger.hpp"
 
@@ -165,11 +166,14 @@ class Limiter {
     std::unique_ptr<State> state_;
 };
 
-// The rules of the configuration: proxy.limit.N.*, proxy.budget.N.*. Error: a number that is none, a rule
-// without a number, an unknown key (kind usage, with file and line).
+// The rules of the user's configuration and of the organisation's: all of them apply. A [[proxy.budget]]
+// with several numbers becomes several rules. Names are "limit 1", "budget 2" in the order of the file, or
+// the entry's `name`. Error: a number that is none or not above 0, an entry without a number (kind usage,
+// with file and line).
 struct Rules {
     std::vector<LimitRule> limits;
     std::vector<BudgetRule> budgets;
 };
+Result<Rules> load_rules(const state::Settings& settings);
 
 } // namespace dbx::usage

@@ -32,18 +32,18 @@ struct Cost {
 // The prices in use: [[price]] of the configuration before the built-in list.
 class PriceBook {
   public:
-    // Without the built-in list when `price_list` is "none" in the configuration.
     // Error: an entry without a model, or with something else than a number (kind usage, with file and line).
     static Result<PriceBook> load(const state::Settings& settings);
     explicit PriceBook(std::vector<Price> prices)
         : prices_(std::move(prices)) {}
 
-    // The price of a model, by the first of the names that has one. An exact name wins over a glob, a longer
+    // The price of a model. An exact name wins over a glob, a longer
     // glob over a shorter one, the configuration over the list. `databricks-x`, `system.ai.x` and `x` are one
     // model for the built-in list.
     const Price* find(std::string_view model) const;
 
-    // What an answer cost; nothing when the model has no price or the answer no counts.
+    // What an answer cost, by the name that was asked for, else by the one that answered; nothing when
+    // neither has a price or the answer told no counts.
     std::optional<Cost> cost(std::string_view model_asked, const Usage& usage) const;
 
     const std::vector<Price>& all() const { return prices_; }

@@ -1,0 +1,683 @@
+#include "core/usage/limiter.hpp"
+
+#include "core/base/strings.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <ctime>
+#include <deque>
+#include <limits>
+#include <map>
+#include <unordered_map>
+
+namespace dbx::usage {
+
+namespace {
+
+using Steady = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+using Seconds = std::chrono::duration<double>;
+
+constexpr double seconds_per_minute = 60;
+// Before anything was learnt: what a request of so many bytes asks for, and what a model answers.
+constexpr double first_tokens_per_byte = 0.25;
+constexpr double first_output = 500;
+constexpr double weight = 0.2; // of the newest in the running means
+constexpr std::size_t models_learnt = 256;
+constexpr auto shortest_retry = std::chrono::milliseconds(1'000);
+constexpr auto first_duration = std::chrono::seconds(5); // of a request, before any was seen
+constexpr auto shortest_pause = std::chrono::microseconds(50);
+constexpr double one_request = 1;
+// Sums of fractions: what is this near to enough is enough.
+constexpr double hair = 1e-6;
+
+std::string plain_number(double value) {
+    std::string text = std::to_string(value);
+    while (text.find('.') != std::string::npos && (text.back() == '0' || text.back() == '.')) {
+        const bool point = text.back() == '.';
+        text.pop_back();
+        if (point) break;
+    }
+    return text;
+}
+
+std::string_view word_of(Period period) {
+    return period == Period::day ? "day" : period == Period::week ? "week" : "month";
+}
+
+} // namespace
+
+// ---- calendar ----
+
+PeriodBounds bounds_of(Period period, system::WallTime moment, std::chrono::seconds utc_offset) {
+    using namespace std::chrono;
+    const auto local = floor<days>(moment + utc_offset);
+    sys_days first = local, next = local + days(1);
+    if (period == Period::week) {
+        first = local - (weekday(local) - Monday);
+        next = first + days(7);
+    } else if (period == Period::month) {
+        const year_month_day date(local);
+        first = sys_days(date.year() / date.month() / 1);
+        next = sys_days((date.year() / date.month() + months(1)) / 1);
+    }
+    return {system::WallTime(first) - utc_offset, system::WallTime(next) - utc_offset};
+}
+
+std::chrono::seconds local_utc_offset(system::WallTime moment) {
+    const std::time_t time = std::chrono::system_clock::to_time_t(moment);
+    std::tm local{};
+    if (::localtime_r(&time, &local) == nullptr) return std::chrono::seconds(0);
+    return std::chrono::seconds(local.tm_gmtoff);
+}
+
+std::string Limiter::Refusal::in_words() const {
+    std::string text = limit + ": ";
+    switch (kind) {
+    case Kind::requests:
+        text += plain_number(allowed) + " requests per minute";
+        break;
+    case Kind::tokens:
+        text += plain_number(allowed) + " tokens per minute";
+        break;
+    case Kind::concurrent:
+        text += plain_number(allowed) + " requests at a time";
+        break;
+    case Kind::budget_tokens:
+        text += plain_number(allowed) + " tokens per " + std::string(word_of(period));
+        break;
+    case Kind::budget_usd:
+        text += plain_number(allowed) + " USD per " + std::string(word_of(period));
+        break;
+    case Kind::line:
+        text += "no more than " + plain_number(allowed) + " requests wait";
+        break;
+    }
+    if (!where.empty()) text += " (" + where + ")";
+    return text;
+}
+
+// ---- state ----
+
+namespace {
+
+// What a rule of the user came apart into: one number each.
+struct Gauge {
+    std::string name;
+    std::string where;
+    std::string agent;
+    std::string model;
+    Limiter::Kind kind = Limiter::Kind::requests;
+    double allowed = 0;
+
+    // buckets
+    double level = 0;
+    Steady::time_point filled{}; // when `level` was right
+    // concurrency
+    double in_flight = 0;
+    Seconds mean_duration = first_duration;
+    // budgets
+    Period period = Period::day;
+    std::size_t budget = SIZE_MAX; // of Options::budgets
+    PeriodBounds bounds{};
+    double used = 0;
+    double reserved = 0;
+    std::uint64_t unpriced = 0;
+
+    // of the line
+    std::uint64_t blocked = 0; // those waiting for this one
+    std::uint64_t refused = 0;
+    std::uint64_t held = 0;
+
+    bool is_bucket() const { return kind == Limiter::Kind::requests || kind == Limiter::Kind::tokens; }
+    bool is_budget() const {
+        return kind == Limiter::Kind::budget_tokens || kind == Limiter::Kind::budget_usd;
+    }
+    bool concerns(std::string_view whose, std::string_view which) const {
+        return (agent.empty() || glob_match(agent, whose)) && (model.empty() || glob_match(model, which));
+    }
+    double per_second() const { return allowed / seconds_per_minute; }
+};
+
+struct Need {
+    double tokens = 0;
+    double usd = 0;
+    bool priced = false;
+};
+
+double amount_of(const Gauge& gauge, const Need& need) {
+    switch (gauge.kind) {
+    case Limiter::Kind::tokens:
+    case Limiter::Kind::budget_tokens:
+        return need.tokens;
+    case Limiter::Kind::budget_usd:
+        return need.usd;
+    default:
+        return one_request;
+    }
+}
+
+struct Mean {
+    double value = 0;
+    bool any = false;
+    void learn(double sample) {
+        value = any ? value + weight * (sample - value) : sample;
+        any = true;
+    }
+};
+struct Learnt {
+    Mean output;
+    Mean tokens_per_byte;
+};
+
+struct Request {
+    Limiter::TicketId ticket = 0;
+    std::string agent;
+    std::string model;
+    std::uint64_t input_bytes = 0;
+    Need need;
+    std::vector<std::size_t> gauges; // that concern it
+    // waiting
+    Steady::time_point came{};
+    Steady::time_point deadline{};
+    std::vector<std::size_t> blocked_on;
+    // running
+    Steady::time_point went{};
+    std::vector<PeriodBounds> bounds; // of each of `gauges`, when it went
+};
+
+} // namespace
+
+struct Limiter::State {
+    Options options;
+    std::vector<Gauge> gauges;
+    std::map<std::string, Learnt, std::less<>> learnt;
+    std::unordered_map<TicketId, Request> running;
+    // Each agent's line, in order; the agents' turns in `turns`, the next one first.
+    std::map<std::string, std::deque<Request>, std::less<>> lines;
+    std::deque<std::string> turns;
+    std::size_t waiting = 0;
+    std::uint64_t line_refused = 0;
+    TicketId last_ticket = 0;
+    std::optional<Steady::time_point> wakeup;
+    Moment latest; // neither clock goes back here
+
+    // -- time --
+
+    Moment forward(Moment now) {
+        latest.steady = std::max(latest.steady, now.steady);
+        latest.wall = now.wall;
+        return {latest.steady, now.wall};
+    }
+
+    void refresh(Gauge& gauge, Moment now) {
+        if (gauge.is_bucket()) {
+            const double passed = Seconds(now.steady - gauge.filled).count();
+            if (passed <= 0) return;
+            gauge.level = std::min(gauge.allowed, gauge.level + passed * gauge.per_second());
+            gauge.filled = now.steady;
+        } else if (gauge.is_budget() && now.wall >= gauge.bounds.end) {
+            gauge.bounds = bounds_of(gauge.period, now.wall, options.utc_offset(now.wall));
+            gauge.used = 0;
+        }
+    }
+
+    // -- arithmetic --
+
+    Need need_of(const Ask& ask) {
+        double per_byte = first_tokens_per_byte, output = first_output;
+        if (const auto known = learnt.find(ask.model); known != learnt.end()) {
+            if (known->second.tokens_per_byte.any) per_byte = known->second.tokens_per_byte.value;
+            if (known->second.output.any) output = known->second.output.value;
+        }
+        if (ask.output_cap) output = std::min(output, static_cast<double>(*ask.output_cap));
+        Need need;
+        need.tokens = std::ceil(static_cast<double>(ask.input_bytes) * per_byte + output);
+        need.priced = ask.usd_per_token.has_value();
+        need.usd = need.tokens * ask.usd_per_token.value_or(0);
+        return need;
+    }
+
+    // More than a full bucket holds goes when it is full, and leaves a debt.
+    static double entrance(const Gauge& gauge, const Need& need) {
+        return std::min(amount_of(gauge, need), gauge.allowed);
+    }
+    static bool counts(const Gauge& gauge, const Need& need) {
+        return gauge.kind != Kind::budget_usd || need.priced;
+    }
+    static bool has_room(const Gauge& gauge, const Need& need) {
+        if (!counts(gauge, need)) return true;
+        if (gauge.is_bucket()) return gauge.level + hair >= entrance(gauge, need);
+        if (gauge.is_budget()) return gauge.used + gauge.reserved + hair < gauge.allowed;
+        return gauge.in_flight + one_request <= gauge.allowed;
+    }
+    // A budget that is really used up: no end of a running request brings anything back.
+    static bool is_spent(const Gauge& gauge) {
+        return gauge.is_budget() && gauge.used + hair >= gauge.allowed;
+    }
+
+    // Until there is room for `need` behind `ahead` that wait for the same; nothing: not known.
+    static std::optional<Seconds> until_room(const Gauge& gauge, double needed, Moment now) {
+        if (gauge.is_bucket()) return Seconds(std::max(0.0, (needed - gauge.level) / gauge.per_second()));
+        if (gauge.is_budget()) return Seconds(gauge.bounds.end - now.wall);
+        return std::nullopt;
+    }
+
+    void take(Request& request, Moment now) {
+        request.went = now.steady;
+        request.bounds.clear();
+        for (const auto index : request.gauges) {
+            auto& gauge = gauges[index];
+            request.bounds.push_back(gauge.bounds);
+            if (!counts(gauge, request.need)) {
+                ++gauge.unpriced;
+                continue;
+            }
+            const double amount = amount_of(gauge, request.need);
+            if (gauge.is_bucket())
+                gauge.level -= amount;
+            else if (gauge.is_budget())
+                gauge.reserved += amount;
+            else
+                gauge.in_flight += one_request;
+        }
+    }
+
+    Refusal refusal_for(std::size_t index, const Need& need, Moment now) {
+        const auto& gauge = gauges[index];
+        Refusal refusal;
+        refusal.limit = gauge.name;
+        refusal.where = gauge.where;
+        refusal.kind = gauge.kind;
+        refusal.allowed = gauge.allowed;
+        refusal.period = gauge.period;
+        Seconds wait = first_duration;
+        if (gauge.kind == Kind::concurrent) {
+            // Those who wait already come first; each running place becomes free once per mean duration.
+            wait = gauge.mean_duration * (static_cast<double>(gauge.blocked) + 1) / gauge.allowed;
+        } else {
+            double needed = entrance(gauge, need);
+            if (gauge.is_bucket()) needed += needed_by_line(index);
+            wait = until_room(gauge, needed, now).value_or(wait);
+            if (gauge.is_budget()) refusal.resets_at = gauge.bounds.end;
+        }
+        refusal.retry_after = std::max(shortest_retry, std::chrono::ceil<std::chrono::milliseconds>(wait));
+        return refusal;
+    }
+
+    double needed_by_line(std::size_t index) const {
+        double sum = 0;
+        for (const auto& [agent, line] : lines) {
+            for (const auto& request : line) {
+                if (std::find(request.blocked_on.begin(), request.blocked_on.end(), index) !=
+                    request.blocked_on.end())
+                    sum += entrance(gauges[index], request.need);
+            }
+        }
+        return sum;
+    }
+
+    // -- the line --
+
+    void set_blocked(Request& request, std::vector<std::size_t> by) {
+        for (const auto index : request.blocked_on) --gauges[index].blocked;
+        request.blocked_on = std::move(by);
+        for (const auto index : request.blocked_on) ++gauges[index].blocked;
+    }
+
+    // The one that it waits for longest.
+    std::size_t worst(const Request& request, Moment now) const {
+        std::size_t result = request.blocked_on.front();
+        double longest = -1;
+        for (const auto index : request.blocked_on) {
+            const auto& gauge = gauges[index];
+            const auto wait =
+                until_room(gauge, entrance(gauge, request.need), now).value_or(gauge.mean_duration).count();
+            if (wait > longest) {
+                longest = wait;
+                result = index;
+            }
+        }
+        return result;
+    }
+
+    // The first moment at which run() may change something by itself. Who is only behind others is not asked:
+    // it goes with them.
+    void plan_wakeup(Moment now) {
+        wakeup.reset();
+        if (waiting == 0) return;
+        for (auto& gauge : gauges) refresh(gauge, now);
+        for (const auto& [agent, line] : lines) {
+            for (const auto& request : line) {
+                auto when = request.deadline;
+                Seconds room(0);
+                bool known = false;
+                for (const auto index : request.blocked_on) {
+                    const auto& gauge = gauges[index];
+                    if (has_room(gauge, request.need)) continue;
+                    const auto wait = until_room(gauge, entrance(gauge, request.need), now);
+                    known = wait.has_value();
+                    if (!known) break;
+                    room = std::max(room, *wait);
+                }
+                const auto pause = std::chrono::ceil<std::chrono::microseconds>(room) + shortest_pause;
+                if (known && pause < when - now.steady) when = now.steady + pause;
+                if (!wakeup || when < *wakeup) wakeup = when;
+            }
+        }
+    }
+
+    Gauge gauge_of(const std::string& name, const std::string& where, const std::string& agent,
+                   const std::string& model, Kind kind, double allowed, Moment now) const {
+        Gauge gauge;
+        gauge.name = name;
+        gauge.where = where;
+        gauge.agent = agent;
+        gauge.model = model;
+        gauge.kind = kind;
+        gauge.allowed = allowed;
+        gauge.level = allowed;
+        gauge.filled = now.steady;
+        return gauge;
+    }
+};
+
+Limiter::Limiter(Options options, Moment now)
+    : state_(std::make_unique<State>()) {
+    auto& state = *state_;
+    state.options = std::move(options);
+    state.latest = now;
+    for (const auto& rule : state.options.limits) {
+        const auto add = [&](Kind kind, double allowed) {
+            state.gauges.push_back(
+                state.gauge_of(rule.name, rule.where, rule.agent, rule.model, kind, allowed, now));
+        };
+        if (rule.requests_per_minute) add(Kind::requests, *rule.requests_per_minute);
+        if (rule.tokens_per_minute) add(Kind::tokens, *rule.tokens_per_minute);
+        if (rule.concurrent) add(Kind::concurrent, *rule.concurrent);
+    }
+    for (std::size_t i = 0; i < state.options.budgets.size(); ++i) {
+        const auto& rule = state.options.budgets[i];
+        const auto add = [&](Kind kind, double allowed) {
+            auto gauge = state.gauge_of(rule.name, rule.where, rule.agent, rule.model, kind, allowed, now);
+            gauge.period = rule.period;
+            gauge.budget = i;
+            gauge.bounds = bounds_of(rule.period, now.wall, state.options.utc_offset(now.wall));
+            state.gauges.push_back(std::move(gauge));
+        };
+        if (rule.tokens) add(Kind::budget_tokens, *rule.tokens);
+        if (rule.usd) add(Kind::budget_usd, *rule.usd);
+    }
+}
+
+Limiter::~Limiter() = default;
+
+bool Limiter::empty() const {
+    return state_->gauges.empty();
+}
+
+Limiter::Verdict Limiter::admit(const Ask& ask, Moment moment) {
+    auto& state = *state_;
+    if (state.gauges.empty()) return {};
+    const auto now = state.forward(moment);
+    Request request;
+    for (std::size_t i = 0; i < state.gauges.size(); ++i) {
+        if (!state.gauges[i].concerns(ask.agent, ask.model)) continue;
+        state.refresh(state.gauges[i], now);
+        request.gauges.push_back(i);
+    }
+    if (request.gauges.empty()) return {};
+    request.ticket = ++state.last_ticket;
+    request.model = ask.model;
+    request.input_bytes = ask.input_bytes;
+    request.need = state.need_of(ask);
+
+    std::vector<std::size_t> blocked;
+    for (const auto index : request.gauges) {
+        const auto& gauge = state.gauges[index];
+        if (!State::has_room(gauge, request.need) ||
+            (gauge.blocked > 0 && State::counts(gauge, request.need)))
+            blocked.push_back(index);
+    }
+    if (blocked.empty()) {
+        state.take(request, now);
+        const auto ticket = request.ticket;
+        state.running.emplace(ticket, std::move(request));
+        return {Decision::go, ticket, std::nullopt};
+    }
+    request.blocked_on = blocked; // not counted yet
+    const auto refuse = [&](std::size_t index) {
+        ++state.gauges[index].refused;
+        return Verdict{Decision::refuse, 0, state.refusal_for(index, request.need, now)};
+    };
+    // A budget that is used up is not waited for, unless its period ends within the hold.
+    for (const auto index : blocked) {
+        const auto& gauge = state.gauges[index];
+        if (State::is_spent(gauge) && gauge.bounds.end - now.wall > state.options.hold) return refuse(index);
+    }
+    const auto worst = state.worst(request, now);
+    if (state.options.hold <= milliseconds(0)) return refuse(worst);
+    if (state.waiting >= state.options.line) {
+        ++state.line_refused;
+        auto refusal = state.refusal_for(worst, request.need, now);
+        refusal.kind = Kind::line;
+        refusal.allowed = static_cast<double>(state.options.line);
+        ++state.gauges[worst].refused;
+        return {Decision::refuse, 0, std::move(refusal)};
+    }
+    request.agent = ask.agent;
+    request.came = now.steady;
+    request.deadline = now.steady + state.options.hold;
+    request.blocked_on.clear();
+    state.set_blocked(request, blocked);
+    ++state.gauges[worst].held;
+    auto& line = state.lines[request.agent];
+    if (line.empty()) state.turns.push_back(request.agent);
+    Verdict verdict{Decision::wait, request.ticket, state.refusal_for(worst, request.need, now)};
+    line.push_back(std::move(request));
+    ++state.waiting;
+    state.plan_wakeup(now);
+    return verdict;
+}
+
+std::vector<Limiter::Released> Limiter::run(Moment moment) {
+    auto& state = *state_;
+    std::vector<Released> result;
+    if (state.waiting == 0) return result;
+    const auto now = state.forward(moment);
+    for (auto& gauge : state.gauges) state.refresh(gauge, now);
+
+    // A gauge that somebody could not get past is closed to all behind him, so that small requests do not
+    // starve a large one. Who waits for another gauge only does not close this one.
+    std::vector<bool> closed(state.gauges.size(), false);
+    std::map<std::string, std::size_t, std::less<>> next; // of each agent's line
+    std::vector<std::string> went;                        // agents, in the order they had a turn
+    const auto order = state.turns;
+    for (bool any = true; any;) {
+        any = false;
+        for (const auto& agent : order) {
+            auto& line = state.lines[agent];
+            auto& at = next[agent];
+            if (at >= line.size()) continue;
+            any = true;
+            auto& request = line[at];
+            std::vector<std::size_t> blocked;
+            for (const auto index : request.gauges) {
+                const auto& gauge = state.gauges[index];
+                if (!State::counts(gauge, request.need)) continue;
+                if (closed[index] || !State::has_room(gauge, request.need)) blocked.push_back(index);
+            }
+            const auto waited = std::chrono::ceil<milliseconds>(now.steady - request.came);
+            const auto release = [&](Released released) {
+                state.set_blocked(request, {});
+                result.push_back(std::move(released));
+                if (result.back().decision == Decision::go) {
+                    state.take(request, now);
+                    state.running.emplace(request.ticket, std::move(request));
+                    went.push_back(agent);
+                }
+                line.erase(line.begin() + static_cast<std::ptrdiff_t>(at));
+                --state.waiting;
+            };
+            if (blocked.empty()) {
+                const auto was = state.gauges[state.worst(request, now)].name;
+                release({request.ticket, Decision::go, waited, was, std::nullopt});
+                continue;
+            }
+            state.set_blocked(request, std::move(blocked));
+            if (now.steady >= request.deadline) {
+                const auto worst = state.worst(request, now);
+                // Its own place in the line is not before it.
+                const auto by = request.blocked_on;
+                state.set_blocked(request, {});
+                auto refusal = state.refusal_for(worst, request.need, now);
+                state.set_blocked(request, by);
+                ++state.gauges[worst].refused;
+                release({request.ticket, Decision::refuse, waited, refusal.limit, refusal});
+                continue;
+            }
+            for (const auto index : request.blocked_on) {
+                if (!State::has_room(state.gauges[index], request.need)) closed[index] = true;
+            }
+            ++at;
+        }
+    }
+    // Who had a turn is last now.
+    for (const auto& agent : went) {
+        const auto found = std::find(state.turns.begin(), state.turns.end(), agent);
+        if (found == state.turns.end()) continue;
+        state.turns.erase(found);
+        state.turns.push_back(agent);
+    }
+    std::erase_if(state.turns, [&](const std::string& agent) {
+        const auto line = state.lines.find(agent);
+        if (line != state.lines.end() && !line->second.empty()) return false;
+        if (line != state.lines.end()) state.lines.erase(line);
+        return true;
+    });
+    state.plan_wakeup(now);
+    return result;
+}
+
+std::optional<Steady::time_point> Limiter::next_wakeup() const {
+    return state_->wakeup;
+}
+
+bool Limiter::cancel(TicketId ticket, Moment moment) {
+    auto& state = *state_;
+    for (auto& [agent, line] : state.lines) {
+        const auto found = std::find_if(line.begin(), line.end(),
+                                        [&](const Request& request) { return request.ticket == ticket; });
+        if (found == line.end()) continue;
+        state.set_blocked(*found, {});
+        line.erase(found);
+        --state.waiting;
+        if (line.empty()) {
+            std::erase(state.turns, agent);
+            state.lines.erase(agent);
+        }
+        // What it closed is open to those behind it.
+        state.wakeup.reset();
+        if (state.waiting > 0) state.wakeup = state.forward(moment).steady;
+        return true;
+    }
+    return false;
+}
+
+void Limiter::settle(TicketId ticket, const Spent& spent, Moment moment) {
+    auto& state = *state_;
+    const auto found = state.running.find(ticket);
+    if (found == state.running.end()) return;
+    const auto now = state.forward(moment);
+    const auto request = std::move(found->second);
+    state.running.erase(found);
+
+    for (std::size_t i = 0; i < request.gauges.size(); ++i) {
+        auto& gauge = state.gauges[request.gauges[i]];
+        state.refresh(gauge, now);
+        const bool counted = State::counts(gauge, request.need);
+        switch (gauge.kind) {
+        case Kind::requests:
+            break;
+        case Kind::tokens:
+            gauge.level = std::min(gauge.allowed,
+                                   gauge.level + request.need.tokens - static_cast<double>(spent.tokens));
+            break;
+        case Kind::concurrent: {
+            gauge.in_flight = std::max(0.0, gauge.in_flight - one_request);
+            const Seconds took = now.steady - request.went;
+            gauge.mean_duration += (took - gauge.mean_duration) * weight;
+            break;
+        }
+        case Kind::budget_tokens:
+        case Kind::budget_usd: {
+            if (counted) gauge.reserved = std::max(0.0, gauge.reserved - amount_of(gauge, request.need));
+            // A request counts in the period in which it began, as its row in the ledger does.
+            if (request.bounds[i].begin != gauge.bounds.begin) break;
+            if (gauge.kind == Kind::budget_tokens)
+                gauge.used += static_cast<double>(spent.tokens);
+            else
+                gauge.used += spent.usd.value_or(0);
+            break;
+        }
+        case Kind::line:
+            break;
+        }
+    }
+    if (state.learnt.size() < models_learnt || state.learnt.contains(request.model)) {
+        if (spent.output || spent.input) {
+            auto& model = state.learnt[request.model];
+            if (spent.output) model.output.learn(static_cast<double>(*spent.output));
+            if (spent.input && request.input_bytes > 0)
+                model.tokens_per_byte.learn(static_cast<double>(*spent.input) /
+                                            static_cast<double>(request.input_bytes));
+        }
+    }
+    if (state.waiting > 0) state.wakeup = now.steady;
+}
+
+system::WallTime Limiter::budget_begin(std::size_t budget, Moment now) const {
+    const auto& rule = state_->options.budgets.at(budget);
+    return bounds_of(rule.period, now.wall, state_->options.utc_offset(now.wall)).begin;
+}
+
+void Limiter::restore(std::size_t budget, const Totals& used) {
+    for (auto& gauge : state_->gauges) {
+        if (gauge.budget != budget) continue;
+        gauge.used = gauge.kind == Kind::budget_usd ? used.cost_usd : static_cast<double>(used.counted());
+        gauge.unpriced = used.unpriced;
+    }
+}
+
+std::vector<Limiter::Level> Limiter::levels(Moment now) const {
+    std::vector<Level> result;
+    for (const auto& original : state_->gauges) {
+        auto gauge = original;
+        state_->refresh(gauge, {std::max(now.steady, state_->latest.steady), now.wall});
+        Level level;
+        level.limit = gauge.name;
+        level.where = gauge.where;
+        level.agent = gauge.agent;
+        level.model = gauge.model;
+        level.kind = gauge.kind;
+        level.period = gauge.period;
+        level.allowed = gauge.allowed;
+        level.used = gauge.is_bucket()   ? gauge.allowed - gauge.level
+                     : gauge.is_budget() ? gauge.used + gauge.reserved
+                                         : gauge.in_flight;
+        level.waiting = gauge.blocked;
+        level.refused = gauge.refused;
+        level.held = gauge.held;
+        level.unpriced = gauge.unpriced;
+        const Need least{1, 0, true};
+        if (!State::has_room(gauge, least)) {
+            if (const auto wait = State::until_room(gauge, State::entrance(gauge, least), now))
+                level.frees_in = std::chrono::ceil<milliseconds>(*wait);
+        }
+        if (gauge.is_budget()) level.resets_at = gauge.bounds.end;
+        result.push_back(std::move(level));
+    }
+    return result;
+}
+
+} // namespace dbx::usage
