@@ -54,9 +54,10 @@ TEST_CASE("the end of a head is found however the bytes come") {
 }
 
 TEST_CASE("a head gives its line, its fields in order and its framing") {
+    const std::string bytes =
+        "POST /a?b=c HTTP/1.1\r\nHost: x:1\r\nX-Odd:   two  words \r\ncontent-LENGTH: 12\r\n\r\n";
     Head head;
-    REQUIRE_FALSE(head_of(
-        "POST /a?b=c HTTP/1.1\r\nHost: x:1\r\nX-Odd:   two  words \r\ncontent-LENGTH: 12\r\n\r\n", head));
+    REQUIRE_FALSE(head_of(bytes, head));
     CHECK(head.method == "POST");
     CHECK(head.target == "/a?b=c");
     CHECK(head.minor_version == 1);
