@@ -18,6 +18,7 @@ std::unique_ptr<Command> make_proxy_rotate_keys();
 std::unique_ptr<Command> make_proxy();
 std::unique_ptr<Command> make_proxy_status();
 std::unique_ptr<Command> make_proxy_stop();
+std::unique_ptr<Command> make_usage();
 std::unique_ptr<Command> make_templates_list();
 std::unique_ptr<Command> make_templates_show();
 std::unique_ptr<Command> make_templates_export();
@@ -43,6 +44,7 @@ std::span<const CommandEntry> command_table() {
         {"proxy status", "Show the proxies that run, and how they do", make_proxy_status},
         {"proxy stop", "End the running proxies, after the requests under way", make_proxy_stop},
         {"proxy rotate-keys", "Give the agents behind the local proxy new keys", make_proxy_rotate_keys},
+        {"usage", "Report what was used through the proxy: tokens, cost, time, errors", make_usage},
         {"templates", "The templates in use, and where each comes from", nullptr},
         {"templates list", "List the agents that have a template", make_templates_list},
         {"templates show", "Print an agent's template", make_templates_show},

@@ -65,6 +65,7 @@ Totals totals_of(const Row& row) {
     Totals totals;
     totals.requests = 1;
     totals.errors = row.status == 0 || row.status >= 400 || !row.error_class.empty() ? 1 : 0;
+    totals.known = row.usage.known() ? 1 : 0;
     totals.unpriced = !row.cost_usd && row.usage.known() ? 1 : 0;
     totals.input = row.usage.input.value_or(0);
     totals.output = row.usage.output.value_or(0);
@@ -149,7 +150,9 @@ class RealLedger : public Ledger {
             "NULL), "
             "sum(cost_usd IS NULL AND (input_tokens IS NOT NULL OR output_tokens IS NOT NULL)), "
             "total(input_tokens), total(output_tokens), total(cache_read_tokens), total(cache_write_tokens), "
-            "total(reasoning_tokens), total(cost_usd) FROM requests WHERE started_at >= ? GROUP BY 1, 2");
+            "total(reasoning_tokens), total(cost_usd), sum(input_tokens IS NOT NULL OR output_tokens IS NOT "
+            "NULL) "
+            "FROM requests WHERE started_at >= ? GROUP BY 1, 2");
         if (statement)
             statement.bind(
                 1,
@@ -168,6 +171,7 @@ class RealLedger : public Ledger {
             part.cache_write = statement.count(8);
             part.reasoning = statement.count(9);
             part.cost_usd = statement.real(10);
+            part.known = statement.count(11);
             totals.add(part);
         }
         if (code != SQLITE_DONE)
@@ -515,6 +519,7 @@ class RealLedger : public Ledger {
 void Totals::add(const Totals& other) {
     requests += other.requests;
     errors += other.errors;
+    known += other.known;
     unpriced += other.unpriced;
     input += other.input;
     output += other.output;

@@ -18,7 +18,8 @@ namespace dbx::usage {
 struct Totals {
     std::uint64_t requests = 0;
     std::uint64_t errors = 0;   // status 0 or >= 400, or an error class
-    std::uint64_t unpriced = 0; // requests with tokens and without a price
+    std::uint64_t known = 0;    // requests whose tokens are known
+    std::uint64_t unpriced = 0; // those of them without a price
     std::uint64_t input = 0;
     std::uint64_t output = 0;
     std::uint64_t cache_read = 0;
