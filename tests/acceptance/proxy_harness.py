@@ -142,18 +142,32 @@ class Wire:
                 return None
         return None
 
+    def pushes_in_vain(self, block, limit=LIMIT):
+        """Sends the block again and again until the other side breaks the connection; False: it took all for so long."""
+        end = time.monotonic() + limit
+        while time.monotonic() < end:
+            if not self.send_quietly(block):
+                return True
+        return False
+
     def quiet(self, seconds):
         """Whether nothing comes for so long."""
         return not self.buffer and not select.select([self.sock], [], [], seconds)[0]
 
     def close(self):
+        """FIN at once, also while another thread waits in a read (whose poll would keep the socket open)."""
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(OSError):
             self.sock.close()
 
     def reset(self):
         with contextlib.suppress(OSError):
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.close()
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RD)  # wakes a thread that reads; sends nothing
+        with contextlib.suppress(OSError):
+            self.sock.close()
 
     def finish(self):
         """FIN: nothing more will be sent."""
@@ -386,6 +400,8 @@ class Upstream:
     def forget(self):
         with self._lock:
             self.requests.clear()
+            for peer in self.connections:
+                peer.raw.clear()
 
     def close(self):
         self._stopped = True
@@ -614,7 +630,12 @@ class Proxy:
         self.pid = self.process.pid
         self.line, self.port = "", 0
         if wait:
-            self.ready()
+            try:
+                self.ready()
+            except AssertionError:
+                self.kill()
+                self.process.stdout.close()
+                raise
 
     def ready(self, limit=LIMIT):
         end = time.monotonic() + limit

@@ -139,7 +139,7 @@ FRAMING_CASES = [
 CODINGS = ["identity", "xchunked", "chunked, identity", "identity, chunked", "gzip, chunked", "chunked, chunked", "chunked, gzip", '"chunked"',
            "chunked;q=1", "chunkedx", "chunked,", ",chunked", "chunke", "", "\x0bchunked", "chunked\x0b", "chunked \x00", "gzip"]
 
-TE_CASES = [(f"the coding {coding!r}", coding) for coding in CODINGS]
+TE_CASES = [(f"{n:02d} {coding}", coding) for n, coding in enumerate(CODINGS)]
 
 CHUNK_CASES = [
     ("a size with plus", b"+5\r\nhello\r\n0\r\n\r\n"), ("a size with 0x", b"0x5\r\nhello\r\n0\r\n\r\n"), ("a negative size", b"-5\r\nhello\r\n0\r\n\r\n"),
@@ -252,12 +252,12 @@ class Chunks(Hostile):
         self.up.read_body = True
 
     def test_chunk_extensions_without_end_are_refused_in_time(self):
-        c = self.client()
-        c.send(self.head_of("Transfer-Encoding: chunked") + b"5;")
-        sent = 0
-        while sent < 20 << 20 and c.send_quietly(b"a" * 65536):
-            sent += 65536
-        self.assertLess(sent, 20 << 20, "an extension without end was swallowed")
+        for endless in (b"5;", b"", b"5\r\nhello\r\n", b"0\r\nX: "):
+            with self.subTest(endless=endless):
+                c = self.client()
+                c.send(self.head_of("Transfer-Encoding: chunked") + endless)
+                self.assertTrue(c.pushes_in_vain((b"0" if not endless else b"5\r\nhelloX" if endless.endswith(b"\n") else b"a") * 65536), "an extension, a size or a trailer without end is swallowed")
+        self.assertEqual([r for r in self.up.requests if r.complete], [])
 
     def test_a_thousand_small_chunks_with_small_extensions_cost_little(self):
         c = self.client()
@@ -278,27 +278,26 @@ class RequestLines(Hostile):
 
     def test_other_protocols_on_the_port_are_refused(self):
         for data in (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)) * 2, b"\x05\x01\x00" + b"\r\n" * 3, b"\x00" * 500 + b"\r\n\r\n",
-                     b"SSH-2.0-x\r\n\r\n", b"*1\r\n$4\r\nPING\r\n\r\n", b"\xff" * 70_000, b"\r\n" * 50_000):
+                     b"SSH-2.0-x\r\n\r\n", b"*1\r\n$4\r\nPING\r\n\r\n", b"\xff" * 70_000):
             with self.subTest(data=data[:20]):
                 got, how = self.raw(data + SMUGGLED)
                 self.assertNotEqual(how, "open", f"{got[:200]!r}")
                 self.no_upstream_request()
 
-    def test_other_methods_pass_or_are_refused_but_trace_and_connect_never_pass(self):
-        for method in ("TRACE", "CONNECT", "TRACK"):
+    def test_trace_never_passes(self):
+        """An upstream that answers TRACE would show the client the token that the proxy put in."""
+        for method in ("TRACE", "trace", "TRACK"):
             with self.subTest(method=method):
+                self.up.forget()
                 got, _ = self.raw(self.head_of("Connection: close", start=f"{method} {MESSAGES} HTTP/1.1"))
-                if method != "TRACK":
-                    self.assertIn(self.statuses(got)[0], (400, 405, 501), f"{got[:300]!r}")
-                    self.no_upstream_request()
-                self.assertNotIn(self.key.encode(), got)
+                self.assertIn(self.statuses(got)[0], (400, 405, 501), f"{got[:300]!r}")
+                self.no_upstream_request()
 
     def test_connect_is_refused(self):
         for target in ("evil.test:443", "127.0.0.1:22", f"127.0.0.1:{self.p.port}", MESSAGES):
             with self.subTest(target=target):
-                got, how = self.raw(self.head_of(start=f"CONNECT {target} HTTP/1.1"))
+                got, _ = self.raw(self.head_of("Connection: close", start=f"CONNECT {target} HTTP/1.1"))
                 self.assertIn(self.statuses(got), ([405], [400]), f"{got[:300]!r}")
-                self.assertNotEqual(how, "open")
         self.no_upstream_request()
 
     def test_absolute_form_is_refused(self):
@@ -456,10 +455,7 @@ class Doors(Hostile):
         got = c.head()
         self.assertEqual(got.status, 401)
         self.assertLess(time.monotonic() - at, SOON)
-        sent = 0
-        while sent < 256 << 20 and c.send_quietly(b"x" * (1 << 20)):
-            sent += 1 << 20
-        self.assertLess(sent, 256 << 20, "the proxy reads on and on what it has refused")
+        self.assertTrue(c.pushes_in_vain(b"x" * 65536), "the proxy reads on and on what it has refused")
         self.assertLess(self.p.memory_kib() - before, 4 << 10)
         self.no_upstream_request()
 
@@ -560,10 +556,7 @@ class Sizes(Hostile):
     def test_a_header_block_without_end_is_refused_in_time(self):
         c = self.client()
         c.send(self.head_of("X-Long: a")[:-4])
-        sent = 0
-        while sent < 20 << 20 and c.send_quietly(b"a" * 65536):
-            sent += 65536
-        self.assertLess(sent, 20 << 20)
+        self.assertTrue(c.pushes_in_vain(b"a" * 65536), "a header block without end is swallowed")
         self.no_upstream_request()
 
     def test_very_many_header_lines_are_refused_or_pass_quickly(self):
@@ -703,14 +696,15 @@ class Patience(Hostile):
     def test_clients_that_dawdle_are_let_go_and_no_one_else_waits(self):
         started = time.monotonic()
         silent = self.client()
+        blank = self.client()
         half = self.client()
         half.send(self.head_of("X-A: b")[:60])
-        loris = [self.client() for _ in range(20)]
+        loris = [*(self.client() for _ in range(20)), blank]
         ended = {}
         stop = threading.Event()
 
         def dribble(n, c):
-            data = self.head_of(*["X-A: b"] * 10_000)
+            data = self.head_of(*["X-A: b"] * 10_000) if c is not blank else CRLF * 1000
             for byte in data:
                 if stop.wait(0.5):
                     return
@@ -745,7 +739,7 @@ class Secrets(ProxyTest):
     """Nothing secret in logs, errors, status, argv, core files."""
 
     def levels(self):
-        return ("debug", "info", "error")
+        return ("debug", "info", "warn")
 
     def test_no_secret_is_in_logs_answers_status_metrics_or_argv(self):
         marker = "PROMPT-5f2c-MARKER"
@@ -804,7 +798,8 @@ class Secrets(ProxyTest):
         self.assertEqual(len(set(self.keys.values())), len(self.keys), "each agent has its own key")
         for key in self.keys.values():
             self.assertRegex(key, r"^[A-Za-z0-9_\-]+$")
-            self.assertGreaterEqual(len(key) * (4 if re.fullmatch(r"[0-9a-f]+", key) else 6), 256, "256 bits")
+            bare = key.split("_")[-1]
+            self.assertGreaterEqual(len(bare) * (4 if re.fullmatch(r"[0-9a-f]+", bare) else 6), 256, "256 bits")
         for folder, _, names in os.walk(self.h.home):
             for name in names:
                 path = Path(folder, name)
@@ -813,9 +808,9 @@ class Secrets(ProxyTest):
 
     def test_another_bind_address_needs_allow_remote(self):
         self.up = self.upstream()
-        for address in ("0.0.0.0", "::", "192.0.2.1", "example.com", ""):
+        for address in ("0.0.0.0", "::", "192.0.2.1", "example.com"):
             with self.subTest(address=address):
-                self.is_error(self.h.run("proxy", "--port", "0", "--bind", address, "--upstream", self.up.url), 2)
+                self.is_error(self.h.run("proxy", "--port", "0", "--bind", address, "--upstream", self.up.url), 2, unchanged=False)
 
     def test_it_listens_on_loopback_only(self):
         self.up = self.upstream()

@@ -134,13 +134,14 @@ class Ready(Service):
     def test_a_second_proxy_on_the_same_port_names_the_first(self):
         self.start()
         result = self.h.run("proxy", "--port", self.p.port, "--upstream", self.up.url, timeout=20)
-        self.is_error(result, 1, str(self.p.pid), str(self.p.port))
+        self.is_error(result, 1, str(self.p.pid), str(self.p.port), unchanged=False)
         self.is_200(self.ask())
 
     def test_a_port_that_another_program_has_is_an_error_that_says_so(self):
         with socket.create_server(("127.0.0.1", 0)) as other:
-            result = self.h.run("proxy", "--port", other.getsockname()[1], "--upstream", "http://127.0.0.1:9", timeout=20)
-        self.is_error(result, 1, str(other and result.argv[2]))
+            port = other.getsockname()[1]
+            result = self.h.run("proxy", "--port", port, "--upstream", "http://127.0.0.1:9", timeout=20)
+        self.is_error(result, 1, str(port), unchanged=False)
 
     def test_a_port_left_in_time_wait_is_taken_again_at_once(self):
         self.start()
@@ -254,6 +255,34 @@ class Signals(Service):
         self.assertEqual(c.rest()[1], "eof")
         self.assertEqual(self.p.wait(), 0)
 
+    def test_a_signal_right_after_the_ready_line_is_honoured(self):
+        for _ in range(5):
+            self.start()
+            self.p.signal(signal.SIGHUP)
+            self.is_200(self.ask())
+            self.start()
+            self.p.signal(signal.SIGTERM)
+            self.assertEqual(self.p.wait(), 0)
+
+    def test_signals_are_honoured_while_and_after_the_databricks_cli_makes_a_token(self):
+        """A child process must not take the signals away from the proxy that waits for it."""
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            for when in ("while", "after"):
+                with self.subTest(signal=number.name, when=when):
+                    self.up = self.upstream()
+                    env, made, behaviour = self.token_source()
+                    behaviour.write_text("FAKE_DATABRICKS_BEHAVIOUR=slow\nFAKE_DATABRICKS_SLOW=1.5\n" if when == "while" else "")
+                    self.p = self.proxy(env=env)
+                    wait_for(made, "no token is made at the start")
+                    if when == "after":
+                        self.is_200(self.ask())
+                    self.p.signal(number)
+                    if number == signal.SIGTERM:
+                        self.assertEqual(self.p.wait(), 0)
+                    else:
+                        self.is_200(self.ask())
+                        wait_for(lambda: "SIGHUP" in self.p.err, "the reload was lost")
+
     def test_a_second_signal_ends_at_once(self):
         self.start(self.streaming())
         c = self.begin_stream()
@@ -293,52 +322,66 @@ class Signals(Service):
 
 
 class Reload(Service):
-    MAPPED = b'{"model":"mapped-by-two"}'
-
     def setUp(self):
         super().setUp()
         self.config = scratch_folder(self) / "config.toml"
-        self.config.write_text('[proxy.models]\n"asked" = "mapped-by-one"\n')
+        self.config.write_text('[[proxy.model]]\nasked = "asked"\nsent = "mapped-by-one"\n')
         self.start(self.streaming(4), env={"DBX_AGENTS_CONFIG": self.config})
+        self.is_200(self.ask("GET", "/healthz"))
 
     def model(self):
-        return self.is_200(self.ask(body=b'{"model":"asked"}')).body
+        """What becomes of the model "asked" in Gemini's path."""
+        self.is_200(self.ask("POST", "/gemini/v1beta/models/asked:generateContent"))
+        return self.up.requests[-1].target.split("/")[-1].split(":")[0]
 
     def test_sighup_rereads_the_configuration_without_dropping_a_stream(self):
         c = self.begin_stream()
         kept = self.client()
         self.is_200(self.ask(client=kept))
-        self.assertEqual(self.model(), b'{"model":"mapped-by-one"}')
-        self.config.write_text('[proxy.models]\n"asked" = "mapped-by-two"\n')
+        self.assertEqual(self.model(), "mapped-by-one")
+        self.config.write_text('[[proxy.model]]\nasked = "asked"\nsent = "mapped-by-two"\n')
         self.p.signal(signal.SIGHUP)
-        wait_for(lambda: self.model() == self.MAPPED, "the new configuration is not used")
+        wait_for(lambda: self.model() == "mapped-by-two", "the new configuration is not used")
         self.is_200(self.ask(client=kept))
         self.finish_stream(c)
 
     def test_a_broken_new_configuration_keeps_the_old_one_and_says_so(self):
-        for text in ("[proxy\nbroken", '[proxy.models]\nasked = 5\n', '[proxy]\nport = "x"\n', "\xff\xfe"):
+        for text in ("[proxy\nbroken", '[[proxy.model]]\nasked = "x"\n', '[proxy]\nport = "x"\n', "\xff\xfe"):
             with self.subTest(text=text):
                 before = len(self.p.err)
                 self.config.write_bytes(text.encode("latin-1"))
                 self.p.signal(signal.SIGHUP)
                 wait_for(lambda: "config.toml" in self.p.err[before:], lambda: f"it says nothing\n{self.p.err[before:]}")
-                self.assertEqual(self.model(), b'{"model":"mapped-by-one"}')
+                self.assertEqual(self.model(), "mapped-by-one")
+
+    def test_a_broken_new_configuration_is_told_of_at_every_level(self):
+        for args in (("--log-level", "warn"), ("--quiet",)):
+            with self.subTest(args=args):
+                proxy = self.proxy(*args, env={"DBX_AGENTS_CONFIG": self.config})
+                self.is_200(self.ask("GET", "/healthz", proxy=proxy))
+                good = self.config.read_text()
+                self.config.write_text("[proxy\nbroken")
+                proxy.signal(signal.SIGHUP)
+                try:
+                    wait_for(lambda: "config.toml" in proxy.err, "it says nothing", limit=5)
+                finally:
+                    self.config.write_text(good)
 
     def test_a_configuration_that_vanished_keeps_the_old_one_and_says_so(self):
         before = len(self.p.err)
         self.config.unlink()
         self.p.signal(signal.SIGHUP)
         wait_for(lambda: "config.toml" in self.p.err[before:])
-        self.assertEqual(self.model(), b'{"model":"mapped-by-one"}')
+        self.assertEqual(self.model(), "mapped-by-one")
 
     def test_many_reloads_in_a_row_do_no_harm(self):
         self.is_200(self.ask())
         c = self.begin_stream()
         for n in range(50):
-            self.config.write_text(f'[proxy.models]\n"asked" = "number-{n}"\n')
+            self.config.write_text(f'[[proxy.model]]\nasked = "asked"\nsent = "number-{n}"\n')
             self.p.signal(signal.SIGHUP)
             self.is_200(self.ask())
-        wait_for(lambda: self.model() == b'{"model":"number-49"}')
+        wait_for(lambda: self.model() == "number-49")
         self.finish_stream(c)
 
     def test_a_changed_port_is_not_silently_ignored(self):
