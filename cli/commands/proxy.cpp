@@ -27,6 +27,14 @@ class Proxy : public Command {
         app.add_option("--threads", threads_, "Event loops (default 1)")->type_name("N");
         app.add_option("--drain", drain_, "How long requests under way may take after SIGTERM (default 30)")
             ->type_name("SECONDS");
+        app.add_option("--rpm", rpm_, "At most so many requests per minute")->type_name("N");
+        app.add_option("--tpm", tpm_, "At most so many tokens per minute")->type_name("N");
+        app.add_option("--max-concurrent", concurrent_, "At most so many requests at once")->type_name("N");
+        app.add_option("--hold", hold_,
+                       "How long a request over a limit waits before it is refused (default 30)")
+            ->type_name("SECONDS");
+        app.add_option("--ledger", ledger_, "The ledger's file instead of usage.db")->type_name("FILE");
+        app.add_flag("--no-ledger", no_ledger_, "Record nothing");
         app.add_option("--upstream", upstream_, "Send requests here instead of the gateway")
             ->type_name("URL");
         app.add_option("--gateway", gateway_, "The gateway's root, as in setup")->type_name("URL");
@@ -46,6 +54,15 @@ class Proxy : public Command {
         set("proxy.drain", drain_);
         set("proxy.upstream", upstream_);
         set("proxy.log_level", log_level_);
+        set("proxy.rpm", rpm_);
+        set("proxy.tpm", tpm_);
+        set("proxy.max_concurrent", concurrent_);
+        set("proxy.hold", hold_);
+        set("ledger.file", ledger_);
+        if (no_ledger_) options.settings["ledger.off"] = "true";
+        if (no_ledger_ && !ledger_.empty())
+            return fail(ErrorKind::usage, "--ledger and --no-ledger contradict each other", {},
+                        "use one of them");
 
         // 1. the configuration, and a credential
         auto read = session.read_again();
@@ -74,7 +91,16 @@ class Proxy : public Command {
         system::keep_memory_private();
         system::raise_open_file_limit();
 
-        // 3. listen
+        // 3. the ledger
+        auto ledger_options = proxy::ledger_options(read->first, session.environment());
+        if (!ledger_options) return fail(ledger_options.error());
+        std::unique_ptr<usage::Ledger> ledger;
+        if (*ledger_options) {
+            (*ledger_options)->log = [&](const std::string& line) { log(session, line); };
+            ledger = usage::Ledger::open(std::move(**ledger_options), session.files());
+        }
+
+        // 4. listen
         proxy::ServerServices services{
             http::ClientOptions::from(session.environment()),
             [this](databricks::Freshness freshness) {
@@ -88,6 +114,7 @@ class Proxy : public Command {
             session.clock(),
             [&](int port) { return read_policy(session, server_options->bind, port); },
             [&] { return keys_text(session) != keys_seen_; },
+            ledger.get(),
             [&] { return about(session); },
             [&](const std::string& line) { log(session, line); },
         };
@@ -100,7 +127,7 @@ class Proxy : public Command {
             lock = std::move(*taken);
         }
 
-        // 4. say so, and serve
+        // 5. say so, and serve
         const bool v6 = server_options->bind.find(':') != std::string::npos;
         const std::string address =
             fmt::format("http://{}{}{}:{}", v6 ? "[" : "", server_options->bind, v6 ? "]" : "", port_bound_);
@@ -186,6 +213,8 @@ class Proxy : public Command {
         session.console().err(system::format_utc(session.clock().now()) + " " + edit::mask_text(line) + "\n");
     }
 
+    std::string rpm_, tpm_, concurrent_, hold_, ledger_;
+    bool no_ledger_ = false;
     std::string port_, bind_, threads_, drain_, upstream_, gateway_, log_level_;
     bool allow_remote_ = false;
 

@@ -132,6 +132,20 @@ std::string error_body(Dialect dialect, const Refusal& refusal) {
         break;
     }
     case Dialect::openai:
+        // Codex ends the turn with a clean message on this type alone; for windows that it should not sit
+        // out.
+        if (refusal.resets_at) {
+            const auto at =
+                std::chrono::duration_cast<std::chrono::seconds>(refusal.resets_at->time_since_epoch())
+                    .count();
+            body = {{"error",
+                     {{"message", refusal.message},
+                      {"type", "usage_limit_reached"},
+                      {"resets_at", at},
+                      {"param", nullptr},
+                      {"code", refusal.name}}}};
+            break;
+        }
         body = {{"error",
                  {{"message", refusal.message},
                   {"type", openai_type(refusal.status)},

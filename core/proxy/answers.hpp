@@ -18,6 +18,7 @@ struct Refusal {
     std::optional<std::chrono::seconds> retry_after = {};
     std::string_view limit = {}; // x-dbx-agents-limit: the rule that refused
     bool close = false;          // the connection cannot be used any further
+    std::optional<std::chrono::system_clock::time_point> resets_at = {}; // of a budget
 };
 
 // "Not Found"; "Error" for a status without a name here.

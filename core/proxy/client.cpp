@@ -3,6 +3,7 @@
 #include "core/base/strings.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace dbx::proxy {
 
@@ -22,15 +23,26 @@ constexpr seconds linger_time{2};
 constexpr std::uint64_t keep_body_bytes = 1U << 20U;
 // Blocks of a body that is not kept: the client is read no further while they are full.
 constexpr std::size_t most_body_blocks = 4;
+// The same while the model has yet to be found in it.
+constexpr std::size_t most_gathered_blocks = 16;
+// Bodies of requests that wait in a line are read no further while all blocks of the loop are more than this:
+// 64 MB.
+constexpr std::size_t most_waiting_blocks = 1024;
 // A block with less room than this is full.
 constexpr std::size_t least_room = 4096;
 // An error answer up to this size is looked at before it is passed on.
 constexpr std::size_t small_answer_bytes = 4096;
 
 constexpr std::size_t most_buffers = 32;
+constexpr std::size_t most_id_bytes = 128; // of the upstream's request id, in the ledger
 
 constexpr std::string_view crlf = "\r\n";
 constexpr std::string_view last_chunk = "0\r\n\r\n";
+
+// The name of a refusal as the ledger has it: "upstream-tls" is "upstream_tls".
+std::string ledger_word(std::string_view name) {
+    return name == "over-limit" ? "limit" : replace_all(std::string(name), "-", "_");
+}
 
 std::string hex(std::size_t number) {
     std::array<char, 20> text;
@@ -61,6 +73,8 @@ void ClientConnection::close() {
     if (phase_ == Phase::closed) return;
     const bool was_active = exchange_.policy != nullptr;
     if (was_active) Counters::subtract(loop_.mutable_counters().active);
+    if (exchange_.in_line) exchange_.policy->limits->cancel(exchange_.ticket);
+    settle(usage::End::cut, "client_gone", Then::nothing);
     phase_ = Phase::closed;
     ++number_;
     detach(false);
@@ -118,7 +132,9 @@ void ClientConnection::arm_read() {
     if (!in_body && !next_.empty()) return;
     if (in_body) {
         if (body_.empty() || body_.back()->room() < least_room) {
-            if (!kept_ && body_.size() >= most_body_blocks) return; // pump() goes on when they are sent
+            if (!kept_ && body_.size() >= (exchange_.gathers ? most_gathered_blocks : most_body_blocks))
+                return; // pump() goes on when they are sent
+            if (exchange_.in_line && loop_.blocks().in_use() > most_waiting_blocks) return;
             auto block = loop_.blocks().take();
             if (!body_.empty() && unread_from_ < body_.back()->end) {
                 // The beginning of a chunk's header has to stand before its end.
@@ -277,12 +293,27 @@ void ClientConnection::begin_request(const Head& head, std::size_t head_bytes) {
         return;
     }
     Counters::add(counters.accepted);
+    if (route.destination == Destination::gateway) {
+        exchange_.counted = true;
+        exchange_.route = usage::route_of(head.method, route.path);
+        exchange_.model_asked = exchange_.route.model;
+        exchange_.began_at = std::chrono::system_clock::now();
+        if (auto* ledger = loop_.shared().ledger)
+            exchange_.row =
+                ledger->begin({exchange_.began_at, exchange_.agent, usage::name_of(exchange_.route.dialect),
+                               exchange_.route.name, exchange_.model_asked});
+    }
     if (const auto model = model_in_path(route.path)) {
-        const auto sent = mapped_model(*exchange_.policy,
-                                       std::string_view(route.path).substr(model->offset, model->length));
-        if (!sent.empty()) route.path.replace(model->offset, model->length, sent);
+        exchange_.model_sent = mapped_model(
+            *exchange_.policy, std::string_view(route.path).substr(model->offset, model->length));
+        if (!exchange_.model_sent.empty())
+            route.path.replace(model->offset, model->length, exchange_.model_sent);
     }
     exchange_.head = upstream_head(head, route, *exchange_.endpoint);
+    exchange_.length = head.content_length;
+    // Who is limited, or asks for a model that has another name, waits until the body has told the model.
+    exchange_.gathers = exchange_.route.generates && exchange_.model_asked.empty() && !request_.done() &&
+                        (!exchange_.policy->limits->empty() || !exchange_.policy->models.empty());
 
     const auto* expect = head.find(Name::expect);
     if (expect != nullptr && head.minor_version >= 1 && !request_.done() &&
@@ -298,12 +329,17 @@ void ClientConnection::begin_request(const Head& head, std::size_t head_bytes) {
     body_.push_back(std::move(in_));
     feed_body();
     if (phase_ != Phase::waiting) return; // refused
-    authorise();
-    arm_read();
+    if (!exchange_.gathers && !exchange_.gone_on) go_on();
+    if (phase_ == Phase::waiting || phase_ == Phase::forwarding) arm_read();
 }
 
-void ClientConnection::add_segment(std::string_view bytes) {
+void ClientConnection::add_body(std::string_view bytes) {
+    if (exchange_.chunked) {
+        chunk_headers_.push_back(hex(bytes.size()) + "\r\n");
+        segments_.push_back(chunk_headers_.back());
+    }
     segments_.push_back(bytes);
+    if (exchange_.chunked) segments_.push_back(crlf);
 }
 
 void ClientConnection::feed_body() {
@@ -312,14 +348,18 @@ void ClientConnection::feed_body() {
     pieces.clear();
     std::optional<MessageError> error;
     if (!request_.done()) unread_from_ += request_.read_body(block.view(unread_from_), pieces, error);
+    const bool scans = exchange_.counted && !exchange_.scan.settled() && exchange_.route.model.empty();
     for (const auto piece : pieces) {
         body_bytes_ += piece.size();
-        if (exchange_.chunked) {
-            chunk_headers_.push_back(hex(piece.size()) + "\r\n");
-            add_segment(chunk_headers_.back());
-        }
-        add_segment(piece);
-        if (exchange_.chunked) add_segment(crlf);
+        if (scans) exchange_.scan.see(piece);
+        if (exchange_.gathers)
+            gathered_.push_back(piece);
+        else
+            add_body(piece);
+    }
+    if (scans && exchange_.model_asked.empty() && exchange_.scan.model()) {
+        exchange_.model_asked = *exchange_.scan.model();
+        if (auto* ledger = loop_.shared().ledger) ledger->name_model(exchange_.row, exchange_.model_asked);
     }
     if (error) {
         Counters::add(loop_.mutable_counters().turned_away);
@@ -335,18 +375,111 @@ void ClientConnection::feed_body() {
         return;
     }
     if (body_bytes_ > keep_body_bytes) kept_ = false;
+    if (exchange_.gathers &&
+        (exchange_.scan.settled() || request_.done() || body_bytes_ >= keep_body_bytes / 2)) {
+        exchange_.gathers = false;
+        apply_model_map();
+        for (const auto piece : gathered_) add_body(piece);
+        gathered_.clear();
+        go_on();
+        if (phase_ != Phase::waiting && phase_ != Phase::forwarding) return;
+    }
     if (!request_.done()) {
         expect_within(body_time);
         return;
     }
     if (exchange_.chunked && !end_queued_) {
         end_queued_ = true;
-        add_segment(last_chunk);
+        segments_.push_back(last_chunk);
     }
     Counters::add(loop_.mutable_counters().bytes_in, body_bytes_);
     expect_within(answer_time);
     if (unread_from_ < block.end) next_.append(block.view(unread_from_));
     block.end = unread_from_;
+}
+
+// The model's name is exchanged in the gathered bytes; they have not left yet.
+void ClientConnection::apply_model_map() {
+    const auto span = exchange_.scan.model_span();
+    if (!span || exchange_.model_asked.empty()) return;
+    exchange_.model_sent = mapped_model(*exchange_.policy, exchange_.model_asked);
+    if (exchange_.model_sent.empty()) return;
+    std::vector<std::string_view> pieces;
+    std::uint64_t at = 0; // of the piece in the body
+    for (const auto piece : gathered_) {
+        const auto begin = std::clamp<std::uint64_t>(span->offset, at, at + piece.size()) - at;
+        const auto end = std::clamp<std::uint64_t>(span->offset + span->length, at, at + piece.size()) - at;
+        if (begin > 0) pieces.push_back(piece.substr(0, begin));
+        if (span->offset >= at && span->offset < at + piece.size()) pieces.push_back(exchange_.model_sent);
+        if (end < piece.size()) pieces.push_back(piece.substr(end));
+        at += piece.size();
+    }
+    gathered_ = std::move(pieces);
+    if (exchange_.length) *exchange_.length += exchange_.model_sent.size() - span->length;
+}
+
+// The third step: the limits.
+void ClientConnection::go_on() {
+    exchange_.gone_on = true;
+    auto& limits = *exchange_.policy->limits;
+    if (!exchange_.route.generates || !exchange_.counted || limits.empty()) {
+        authorise();
+        return;
+    }
+    usage::Limiter::Ask ask;
+    ask.agent = exchange_.agent;
+    ask.model = exchange_.model_asked;
+    ask.input_bytes = exchange_.length.value_or(body_bytes_);
+    ask.output_cap = exchange_.scan.output_cap();
+    if (const auto* price = exchange_.policy->prices->find(exchange_.model_asked))
+        ask.usd_per_token = price->output / 1e6;
+    const auto verdict = limits.admit(ask, [weak = weak_from_this(), number = number_,
+                                            &loop = loop_](const usage::Limiter::Released& released) {
+        loop.post([weak, number, released] {
+            const auto self = weak.lock();
+            if (self && self->number_ == number && self->exchange_.in_line) self->released(released);
+        });
+    });
+    exchange_.ticket = verdict.ticket;
+    switch (verdict.decision) {
+    case usage::Limiter::Decision::go:
+        authorise();
+        break;
+    case usage::Limiter::Decision::wait:
+        exchange_.in_line = true;
+        if (verdict.refusal) exchange_.limit_hit = verdict.refusal->limit;
+        expect_within(answer_time);
+        break;
+    case usage::Limiter::Decision::refuse:
+        over_limit(*verdict.refusal);
+        break;
+    }
+}
+
+void ClientConnection::released(const usage::Limiter::Released& released) {
+    exchange_.in_line = false;
+    exchange_.queued = released.waited;
+    exchange_.limit_hit = released.limit;
+    if (released.decision == usage::Limiter::Decision::go) {
+        authorise();
+        arm_read();
+        return;
+    }
+    exchange_.ticket = 0;
+    if (released.refusal) over_limit(*released.refusal);
+}
+
+// In the caller's dialect, so that each client does the right thing (answers.hpp).
+void ClientConnection::over_limit(const usage::Limiter::Refusal& limit) {
+    Counters::add(loop_.mutable_counters().limited);
+    exchange_.limit_hit = limit.limit;
+    Refusal refusal{429, "over-limit",
+                    "The local proxy of dbx-agents holds you back: " + limit.in_words() + ".", true};
+    refusal.limit = exchange_.limit_hit;
+    refusal.retry_after =
+        std::chrono::duration_cast<seconds>(limit.retry_after + std::chrono::milliseconds(999));
+    refusal.resets_at = limit.resets_at;
+    refuse(refusal);
 }
 
 // ---------------------------------------------------------------- answers of our own
@@ -359,6 +492,7 @@ void ClientConnection::refuse(const Refusal& refusal) {
     }
     detach(false);
     exchange_.status = refusal.status;
+    exchange_.error_name = refusal.name;
     if (exchange_.policy == nullptr) Counters::add(loop_.mutable_counters().turned_away);
     const bool close = refusal.close || !body_complete();
     answer_rendered(render(refusal, exchange_.dialect, exchange_.head_only, close || !exchange_.keep_alive),
@@ -383,9 +517,8 @@ void ClientConnection::answer_rendered(std::string message, bool close) {
     exchange_.response_begun = true;
     response_done_ = true;
     expect_within(stalled_client);
-    settle();
-    const asio::const_buffer buffer(message.data(), message.size());
-    write({&buffer, 1});
+    held_ = std::move(message);
+    settle(usage::End::complete, exchange_.error_name, Then::write_held);
 }
 
 // ---------------------------------------------------------------- the upstream's side
@@ -448,7 +581,12 @@ void ClientConnection::attach(std::shared_ptr<Upstream> upstream) {
     exchange_.response_head = false;
     exchange_.broken_write = false;
     exchange_.upstream_stays = true;
-    exchange_.sent_head = exchange_.head + "Authorization: " + exchange_.bearer->reveal() + "\r\n\r\n";
+    exchange_.sent_head = exchange_.head;
+    if (exchange_.chunked)
+        exchange_.sent_head += "Transfer-Encoding: chunked\r\n";
+    else if (exchange_.length)
+        exchange_.sent_head += "Content-Length: " + std::to_string(*exchange_.length) + "\r\n";
+    exchange_.sent_head += "Authorization: " + exchange_.bearer->reveal() + "\r\n\r\n";
     next_segment_ = 0;
     segment_offset_ = 0;
     waits_to_write_ = false;
@@ -756,6 +894,13 @@ void ClientConnection::begin_response(const Head& head) {
     }
     const auto* type = head.find(Name::content_type);
     exchange_.streamed = type != nullptr && icontains(type->value, "event-stream");
+    if (exchange_.counted) {
+        const auto* encoding = head.find(Name::content_encoding);
+        exchange_.meter.emplace(exchange_.route.dialect, type != nullptr ? type->value : std::string_view(),
+                                encoding != nullptr ? encoding->value : std::string_view());
+        if (const auto* id = head.find("x-request-id"))
+            exchange_.upstream_id = id->value.substr(0, most_id_bytes);
+    }
     exchange_.upstream_stays = head.keep_alive;
     const bool no_body = exchange_.head_only || head.status == 204 || head.status == 304;
     if (no_body)
@@ -776,15 +921,20 @@ void ClientConnection::deliver(bool done) {
     auto& pieces = loop_.scratch_pieces;
     auto& buffers = loop_.scratch_buffers;
     buffers.clear();
-    // The head, and what the client's socket has not taken, come first.
-    const bool blocked = waits_for_client_;
-    std::string head;
-    if (!blocked) head.swap(out_);
-    if (!head.empty()) buffers.emplace_back(head.data() + out_from_, head.size() - out_from_);
-    if (!blocked) out_from_ = 0;
     std::size_t size = 0;
     for (const auto piece : pieces) size += piece.size();
-    Counters::add(loop_.mutable_counters().bytes_out, size);
+    if (exchange_.meter)
+        for (const auto piece : pieces) exchange_.meter->see(piece);
+    if (size > 0) {
+        exchange_.bytes_out += size;
+        Counters::add(loop_.mutable_counters().bytes_out, size);
+        if (!exchange_.first_byte) exchange_.first_byte = since_begin();
+    }
+    // The head, and what the client's socket has not taken, come first.
+    std::string head;
+    if (!waits_for_client_) head.swap(out_);
+    if (!head.empty()) buffers.emplace_back(head.data() + out_from_, head.size() - out_from_);
+    if (!waits_for_client_) out_from_ = 0;
     std::string chunk;
     const bool chunked = exchange_.framing == Framing::chunked;
     if (chunked && size > 0) {
@@ -793,32 +943,51 @@ void ClientConnection::deliver(bool done) {
     }
     for (const auto piece : pieces) buffers.emplace_back(piece.data(), piece.size());
     if (chunked && size > 0) buffers.emplace_back(crlf.data(), crlf.size());
-    if (done) {
-        if (chunked) buffers.emplace_back(last_chunk.data(), last_chunk.size());
-        response_done_ = true;
-        phase_ = Phase::finishing;
-        settle();
+    if (!done) {
+        write(buffers);
+        return;
     }
+    if (chunked) buffers.emplace_back(last_chunk.data(), last_chunk.size());
+    phase_ = Phase::finishing;
+    expect_within(stalled_client);
     // The upstream is free before the client has everything; but not before its bytes are out of its buffer.
-    std::shared_ptr<Upstream> free;
     const bool keep = exchange_.upstream_stays && body_complete() && exchange_.head_sent && unsent() == 0;
-    if (done) {
-        free = std::move(upstream_);
-        upstream_ = nullptr;
-        if (free) free->user = nullptr;
+    const auto free = std::exchange(upstream_, nullptr);
+    if (free) free->user = nullptr;
+    // The row comes before the last byte; an event never waits for it. What ends the answer is held back: of
+    // an event stream the last chunk, of anything else what came with its end.
+    const bool recorded = exchange_.counted && loop_.shared().ledger != nullptr;
+    const std::size_t now = !recorded                       ? buffers.size()
+                            : exchange_.streamed && chunked ? buffers.size() - 1
+                                                            : 0;
+    for (std::size_t i = now; i < buffers.size(); ++i)
+        held_.append(static_cast<const char*>(buffers[i].data()), buffers[i].size());
+    buffers.resize(now);
+    if (recorded) {
+        if (now > 0) write(buffers);
+        response_done_ = true;
+        if (phase_ != Phase::closed) settle(usage::End::complete, {}, Then::write_held);
+    } else {
+        response_done_ = true;
+        settle(usage::End::complete, {}, Then::nothing);
+        write(buffers);
     }
-    write(buffers);
     if (!free) return;
     if (keep)
-        loop_.give_back(std::move(free));
+        loop_.give_back(free);
     else
         free->close();
 }
 
+std::chrono::microseconds ClientConnection::since_begin() const {
+    return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() -
+                                                                 exchange_.began);
+}
+
+// A clean end would make a cut answer look whole. The row comes before the close, too.
 void ClientConnection::break_client() {
-    break_when_flushed_ = true;
     phase_ = Phase::finishing;
-    if (!waits_for_client_) flushed();
+    settle(usage::End::cut, "upstream_cut", Then::cut);
 }
 
 // ---------------------------------------------------------------- writing to the client
@@ -901,7 +1070,7 @@ void ClientConnection::flushed() {
         return;
     }
     if (response_done_) {
-        finish();
+        if (then_ == Then::nothing) finish();
         return;
     }
     if (upstream_ && exchange_.response_head) {
@@ -912,15 +1081,89 @@ void ClientConnection::flushed() {
 
 // ---------------------------------------------------------------- the end
 
-void ClientConnection::settle() {
+void ClientConnection::settle(usage::End end, std::string_view error_class, Then then) {
+    then_ = then;
+    if (exchange_.policy == nullptr || exchange_.settled) {
+        do_then();
+        return;
+    }
+    exchange_.settled = true;
     auto& counters = loop_.mutable_counters();
-    if (exchange_.status < 400)
-        Counters::add(counters.answered_2xx);
-    else if (exchange_.status < 500)
-        Counters::add(counters.answered_4xx);
-    else
-        Counters::add(counters.answered_5xx);
+    if (exchange_.status > 0)
+        Counters::add(exchange_.status < 400   ? counters.answered_2xx
+                      : exchange_.status < 500 ? counters.answered_4xx
+                                               : counters.answered_5xx);
     log_request();
+    if (!exchange_.counted) {
+        do_then();
+        return;
+    }
+    usage::Row row;
+    if (exchange_.meter) row.usage = exchange_.meter->finish(end);
+    const auto& model = exchange_.model_sent.empty() ? exchange_.model_asked : exchange_.model_sent;
+    const auto cost = exchange_.policy->prices->cost(model, row.usage);
+    if (exchange_.ticket != 0 && !exchange_.in_line) {
+        usage::Limiter::Spent spent;
+        spent.tokens = row.usage.known() ? row.usage.counted() : row.usage.output_estimate;
+        if (cost) spent.usd = cost->usd;
+        if (row.usage.input) spent.input = *row.usage.input + row.usage.cache_write.value_or(0);
+        spent.output = row.usage.output;
+        exchange_.policy->limits->settle(exchange_.ticket, spent);
+    }
+    auto* ledger = loop_.shared().ledger;
+    if (ledger == nullptr) {
+        do_then();
+        return;
+    }
+    row.started_at = exchange_.began_at;
+    row.agent = exchange_.agent;
+    row.dialect = usage::name_of(exchange_.route.dialect);
+    row.route = exchange_.route.name;
+    row.model_asked = exchange_.model_asked;
+    row.status = exchange_.status;
+    row.error_class = !error_class.empty() ? ledger_word(error_class) : row.usage.error_class;
+    row.streamed = exchange_.streamed;
+    if (cost) {
+        row.cost_usd = cost->usd;
+        row.price = cost->price;
+    }
+    row.queued = exchange_.queued;
+    row.first_byte = exchange_.first_byte;
+    row.total = since_begin();
+    row.limit_hit = exchange_.limit_hit;
+    row.bytes_in = body_bytes_;
+    row.bytes_out = exchange_.bytes_out;
+    row.upstream_request_id = exchange_.upstream_id;
+    if (then == Then::nothing) {
+        ledger->add(exchange_.row, std::move(row), {});
+        return;
+    }
+    ledger->add(exchange_.row, std::move(row),
+                [weak = weak_from_this(), number = number_, &loop = loop_](bool) {
+                    loop.post([weak, number] {
+                        const auto self = weak.lock();
+                        if (self && self->number_ == number && self->phase_ != Phase::closed) self->do_then();
+                    });
+                });
+}
+
+// The row is committed, or there is none.
+void ClientConnection::do_then() {
+    switch (std::exchange(then_, Then::nothing)) {
+    case Then::nothing:
+        break;
+    case Then::write_held: {
+        const std::string held = std::move(held_);
+        held_.clear();
+        const asio::const_buffer buffer(held.data(), held.size());
+        write({&buffer, 1});
+        break;
+    }
+    case Then::cut:
+        break_when_flushed_ = true;
+        if (!waits_for_client_) flushed();
+        break;
+    }
 }
 
 void ClientConnection::log_request() {

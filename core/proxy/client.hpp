@@ -1,6 +1,9 @@
 #pragma once
 
 #include "core/proxy/loop.hpp"
+#include "core/usage/dialect.hpp"
+#include "core/usage/meter.hpp"
+#include "core/usage/request_scan.hpp"
 
 #include <deque>
 #include <optional>
@@ -10,10 +13,11 @@ namespace dbx::proxy {
 // One connection of an agent, and the request that is under way on it. The steps of a request, in order:
 //   accept     read_head()         a whole head, unambiguous framing
 //   admit      begin_request()     key, Host, path (admit.hpp); the proxy's own pages are answered here
+//   limit      go_on()            the model is known; waits in the line, or is refused
 //   authorise  authorise()         the token; waits for it when there is none
 //   forward    attach(), pump()    the head and the body go upstream while they come in
 //   observe    deliver()           the answer goes to the client as it comes
-//   record     settle()            before the last byte of the answer goes out
+//   record     settle()            the row is committed before the last byte of the answer goes out
 // Both directions run at once. All calls on the loop's thread.
 class ClientConnection final : public std::enable_shared_from_this<ClientConnection>, public UpstreamUser {
   public:
@@ -45,12 +49,15 @@ class ClientConnection final : public std::enable_shared_from_this<ClientConnect
         std::shared_ptr<const Endpoint> endpoint;
         Dialect dialect = Dialect::openai;
         std::string agent;
-        std::string line;       // "POST /anthropic/v1/messages", for the log
-        std::string head;       // of the request as it goes upstream, without Authorization
-        bool head_only = false; // HEAD
-        int minor_version = 1;  // of the client
-        bool keep_alive = true; // the client wants the connection to stay
-        bool chunked = false;   // the request's body
+        std::string line; // "POST /anthropic/v1/messages", for the log
+        std::string head; // of the request as it goes upstream, without framing and Authorization
+        std::optional<std::uint64_t> length; // of the request's body, as it goes upstream
+        std::string_view error_name;         // of our own refusal
+        bool gone_on = false;                // past the limits, or in their line
+        bool head_only = false;              // HEAD
+        int minor_version = 1;               // of the client
+        bool keep_alive = true;              // the client wants the connection to stay
+        bool chunked = false;                // the request's body
         SteadyTime began = {};
         int status = 0; // what the client was told
 
@@ -66,7 +73,29 @@ class ClientConnection final : public std::enable_shared_from_this<ClientConnect
         Framing framing = Framing::none;
         bool upstream_stays = true; // its connection can be used again
         bool refreshing = false;
+
+        // What the books want to know.
+        bool counted = false; // accepted: it makes exactly one row
+        bool settled = false; // the row is on its way
+        system::WallTime began_at = {};
+        usage::Route route;
+        std::string model_asked;
+        std::string model_sent; // when a model map changed it
+        usage::RequestScan scan;
+        bool gathers = false; // the body waits until the model is known
+        std::optional<usage::Meter> meter;
+        usage::Ledger::Ticket row;
+        Limits::Limiter::TicketId ticket = 0;
+        bool in_line = false;
+        std::string limit_hit;
+        std::chrono::microseconds queued{0};
+        std::optional<std::chrono::microseconds> first_byte;
+        std::uint64_t bytes_out = 0;
+        std::string upstream_id;
     };
+
+    // What happens once the row is committed.
+    enum class Then { nothing, write_held, cut };
 
     // --- the client's side
     void arm_read();
@@ -75,7 +104,11 @@ class ClientConnection final : public std::enable_shared_from_this<ClientConnect
     void read_head();
     void begin_request(const Head& head, std::size_t head_bytes);
     void feed_body();
-    void add_segment(std::string_view bytes);
+    void add_body(std::string_view bytes);
+    void go_on();
+    void apply_model_map();
+    void released(const Limits::Limiter::Released& released);
+    void over_limit(const Limits::Limiter::Refusal& refusal);
     bool body_complete() const { return request_.done(); }
     std::size_t unsent() const { return segments_.size() - next_segment_; }
 
@@ -105,7 +138,11 @@ class ClientConnection final : public std::enable_shared_from_this<ClientConnect
     void flush();
     void flushed();
 
-    void settle();
+    // The end of the exchange as far as the books go; `then` happens when the row is committed, at once when
+    // there is none.
+    void settle(usage::End end, std::string_view error_class, Then then);
+    void do_then();
+    std::chrono::microseconds since_begin() const;
     void finish();
     void next_request();
     void linger();
@@ -136,6 +173,7 @@ class ClientConnection final : public std::enable_shared_from_this<ClientConnect
     std::unique_ptr<Block> abandoned_; // of a body that is over, while a read into it is under way
     std::size_t unread_from_ = 0;      // of the last block: bytes that the filter has not taken yet
     std::vector<std::string_view> segments_;
+    std::vector<std::string_view> gathered_; // body bytes that wait for the model to be known
     std::deque<std::string> chunk_headers_;
     std::size_t next_segment_ = 0;
     std::size_t segment_offset_ = 0;
@@ -150,6 +188,8 @@ class ClientConnection final : public std::enable_shared_from_this<ClientConnect
     std::string out_; // what the client's socket did not take
     std::size_t out_from_ = 0;
     bool waits_for_client_ = false;
+    std::string held_; // the end of the answer, until the row is committed
+    Then then_ = Then::nothing;
     bool response_done_ = false;
     bool break_when_flushed_ = false;
     bool close_when_done_ = false;

@@ -133,7 +133,69 @@ make_policy(const state::Settings& settings, const databricks::Target& target, c
     TlsContext::Trust trust{client.ca_file, client.ca_folder, {}};
     if (const auto extra = settings.find("network.ca_file")) trust.extra_ca_file = extra->value;
     policy->tls = std::make_shared<LazyTls>(std::move(trust));
+
+    auto limits = limiter_options(settings);
+    if (!limits) return fail(limits.error());
+    policy->limits = std::make_shared<Limits>(std::move(*limits), std::chrono::system_clock::now());
+    auto prices = usage::PriceBook::load(settings);
+    if (!prices) return fail(prices.error());
+    policy->prices = std::make_shared<const usage::PriceBook>(std::move(*prices));
     return policy;
+}
+
+Result<usage::Limiter::Options> limiter_options(const state::Settings& settings) {
+    auto rules = usage::load_rules(settings);
+    if (!rules) return fail(rules.error());
+    usage::Limiter::Options options;
+    options.limits = std::move(rules->limits);
+    options.budgets = std::move(rules->budgets);
+    // The flags are limits of the whole proxy.
+    constexpr int most = 1'000'000'000;
+    const auto rpm = find_number(settings, "proxy.rpm", 1, most);
+    if (!rpm) return fail(rpm.error());
+    const auto tpm = find_number(settings, "proxy.tpm", 1, most);
+    if (!tpm) return fail(tpm.error());
+    const auto concurrent = find_number(settings, "proxy.max_concurrent", 1, most);
+    if (!concurrent) return fail(concurrent.error());
+    const auto add = [&](const char* key, auto set) {
+        const auto setting = settings.find(key);
+        if (!setting) return;
+        usage::LimitRule rule;
+        rule.name = setting->origin;
+        rule.where = setting->origin;
+        set(rule);
+        options.limits.push_back(std::move(rule));
+    };
+    add("proxy.rpm", [&](usage::LimitRule& rule) { rule.requests_per_minute = **rpm; });
+    add("proxy.tpm", [&](usage::LimitRule& rule) { rule.tokens_per_minute = **tpm; });
+    add("proxy.max_concurrent",
+        [&](usage::LimitRule& rule) { rule.concurrent = static_cast<std::uint32_t>(**concurrent); });
+    if (const auto hold = settings.find("proxy.hold")) {
+        const auto time = parse_duration(hold->value);
+        if (!time) return fail(wrong(*hold, "proxy.hold", time.error().why));
+        options.hold = *time;
+    }
+    return options;
+}
+
+Result<std::optional<usage::Ledger::Options>> ledger_options(const state::Settings& settings,
+                                                             const system::Environment& environment) {
+    if (const auto none = settings.find("ledger.off"); none && none->value == "true") return std::nullopt;
+    usage::Ledger::Options options;
+    if (const auto file = settings.find("ledger.file")) {
+        options.file = file->value;
+        if (options.file.is_relative()) options.file = environment.working_directory() / options.file;
+    } else {
+        const auto standard = usage::default_ledger(environment);
+        if (!standard) return fail(standard.error());
+        options.file = *standard;
+    }
+    if (const auto keep = settings.find("ledger.keep")) {
+        const auto time = usage::parse_keep(keep->value);
+        if (!time) return fail(wrong(*keep, "ledger.keep", time.error().why));
+        options.keep = *time;
+    }
+    return options;
 }
 
 } // namespace dbx::proxy

@@ -6,9 +6,12 @@
 #include "core/proxy/server.hpp"
 #include "core/state/local_keys.hpp"
 #include "core/state/settings.hpp"
+#include "core/usage/ledger.hpp"
+#include "core/usage/limiter.hpp"
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -26,5 +29,14 @@ Result<ServerOptions> server_options(const state::Settings& settings, bool allow
 Result<std::shared_ptr<const Policy>>
 make_policy(const state::Settings& settings, const databricks::Target& target, const state::LocalKeys& keys,
             const http::ClientOptions& client, const std::string& bind, int port);
+
+// The limits and budgets of the settings, with those of the flags (proxy.rpm, proxy.tpm,
+// proxy.max_concurrent, proxy.hold). Errors: a number that is none.
+Result<usage::Limiter::Options> limiter_options(const state::Settings& settings);
+
+// Where the ledger is and how long it keeps its rows: --ledger, ledger.file, ledger.keep. Nothing:
+// --no-ledger.
+Result<std::optional<usage::Ledger::Options>> ledger_options(const state::Settings& settings,
+                                                             const system::Environment& environment);
 
 } // namespace dbx::proxy

@@ -16,6 +16,7 @@ struct Counters {
     Count answered_2xx = 0;
     Count answered_4xx = 0;
     Count answered_5xx = 0;
+    Count limited = 0;              // refused by a limit
     Count aborted = 0;              // the client left
     Count upstream_failed = 0;      // no answer, or a cut one
     Count upstream_connections = 0; // open now, idle ones too

@@ -95,10 +95,6 @@ std::string upstream_head(const Head& request, const Route& route, const Endpoin
     }
     // Usage is read from the passing answer: it must not come compressed.
     head.append("Accept-Encoding: identity\r\n");
-    if (request.chunked)
-        head.append("Transfer-Encoding: chunked\r\n");
-    else if (request.content_length)
-        head.append("Content-Length: ").append(std::to_string(*request.content_length)).append("\r\n");
     return head;
 }
 

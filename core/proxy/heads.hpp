@@ -23,9 +23,10 @@ struct Endpoint {
 // From a normalised URL (databricks/hosts.hpp). Error: not a URL, or http to another machine.
 Result<Endpoint> endpoint_of(std::string_view url);
 
-// The request's head as it goes upstream, without Authorization and the empty line at its end, which are
-// added when it is sent. Every field passes as it came, except the client's credentials, fields of one
-// connection only (RFC 9110, 7.6.1), Host, Expect, Accept-Encoding (identity) and the framing.
+// The request's head as it goes upstream, without the framing, Authorization and the empty line
+// at its end, which are added when it is sent. Every field passes as it came, except the client's
+// credentials, fields of one connection only (RFC 9110, 7.6.1), Host, Expect, Accept-Encoding (identity) and
+// the framing.
 std::string upstream_head(const Head& request, const Route& route, const Endpoint& endpoint);
 
 enum class Framing {

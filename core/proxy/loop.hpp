@@ -6,6 +6,7 @@
 #include "core/proxy/policy.hpp"
 #include "core/proxy/token_keeper.hpp"
 #include "core/proxy/upstream.hpp"
+#include "core/usage/ledger.hpp"
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -31,6 +32,7 @@ struct Shared {
     std::function<std::string(Page)> page;       // the text of /status and /metrics; any thread
     std::function<void(const std::string&)> log; // one line, without secrets; any thread
     bool log_requests = false;
+    usage::Ledger* ledger = nullptr; // null: --no-ledger
 };
 
 // One event loop: its listening socket, its connections, its idle upstream connections. One thread runs it;

@@ -39,6 +39,7 @@ struct Block {
 class BlockPool {
   public:
     std::unique_ptr<Block> take() {
+        ++in_use_;
         if (free_.empty()) return std::unique_ptr<Block>(new Block); // not zeroed
         auto block = std::move(free_.back());
         free_.pop_back();
@@ -46,10 +47,15 @@ class BlockPool {
         return block;
     }
     void give(std::unique_ptr<Block> block) {
-        if (block && free_.size() < most_free) free_.push_back(std::move(block));
+        if (!block) return;
+        --in_use_;
+        if (free_.size() < most_free) free_.push_back(std::move(block));
     }
 
+    std::size_t in_use() const { return in_use_; }
+
   private:
+    std::size_t in_use_ = 0;
     static constexpr std::size_t most_free = 32;
     std::vector<std::unique_ptr<Block>> free_;
 };

@@ -2,7 +2,9 @@
 
 #include "core/proxy/admit.hpp"
 #include "core/proxy/heads.hpp"
+#include "core/proxy/limits.hpp"
 #include "core/proxy/tls.hpp"
+#include "core/usage/prices.hpp"
 
 #include <memory>
 #include <mutex>
@@ -38,6 +40,8 @@ struct Policy {
     std::shared_ptr<const Endpoint> workspace; // null: nobody named one, OTLP is refused
     std::vector<ModelRule> models;             // the first that matches
     std::shared_ptr<LazyTls> tls;
+    std::shared_ptr<Limits> limits;                 // never null once the proxy serves
+    std::shared_ptr<const usage::PriceBook> prices; // the same
 };
 
 // The model to send instead of `asked`; empty when it stays.

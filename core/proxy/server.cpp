@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include <csignal>
+#include <mutex>
 #include <thread>
 
 namespace dbx::proxy {
@@ -28,6 +29,8 @@ struct Server::State {
     std::unique_ptr<TokenKeeper> tokens;
     std::unique_ptr<http::Connector> connector;
     std::vector<std::thread> threads;
+    mutable std::mutex policy_guard;
+    std::shared_ptr<const Policy> current; // for /status
 
     State(ServerOptions given, ServerServices handed)
         : options(std::move(given))
@@ -36,12 +39,55 @@ struct Server::State {
     ~State() {
         for (auto& loop : loops) loop->stop();
         for (auto& thread : threads) thread.join();
+        // The ledger tells its commits to the loops: they live until it has told the last one.
+        if (services.ledger != nullptr) services.ledger->flush();
     }
 
     std::vector<const Counters*> counters() const {
         std::vector<const Counters*> all;
         for (const auto& loop : loops) all.push_back(&loop->counters());
         return all;
+    }
+
+    std::shared_ptr<const Policy> policy() const {
+        const std::lock_guard lock(policy_guard);
+        return current;
+    }
+
+    // The new limits start from what the ledger knows, and get their timer.
+    void prepare(const Policy& fresh) {
+        if (services.ledger != nullptr) {
+            const auto levels = fresh.limits->levels();
+            std::size_t budget = 0;
+            for (const auto& level : levels) {
+                if (level.kind != usage::Limiter::Kind::budget_tokens &&
+                    level.kind != usage::Limiter::Kind::budget_usd)
+                    continue;
+                const auto used =
+                    services.ledger->since(fresh.limits->budget_begin(budget), {level.agent, level.model});
+                if (used)
+                    fresh.limits->restore(budget, *used);
+                else
+                    services.log("a budget starts from zero: " + used.error().what);
+                ++budget;
+            }
+        }
+        fresh.limits->wake =
+            [this, weak = std::weak_ptr<Limits>(fresh.limits)](std::chrono::steady_clock::time_point at) {
+                asio::post(control, [this, weak, at] {
+                    auto timer = std::make_shared<asio::steady_timer>(control, at);
+                    timer->async_wait([timer, weak](const error_code& error) {
+                        const auto limits = error ? nullptr : weak.lock();
+                        if (limits) limits->run();
+                    });
+                });
+            };
+    }
+
+    void use(std::shared_ptr<const Policy> fresh) {
+        for (auto& loop : loops) loop->set_policy(fresh);
+        const std::lock_guard lock(policy_guard);
+        current = std::move(fresh);
     }
 
     std::string page(Page which) const {
@@ -62,7 +108,8 @@ struct Server::State {
                          (error.why.empty() ? "" : ": " + error.why));
             return;
         }
-        for (auto& loop : loops) loop->set_policy(*policy);
+        prepare(**policy);
+        use(std::move(*policy));
         services.log("configuration read again (" + why + ")");
     }
 };
@@ -81,8 +128,12 @@ Result<std::unique_ptr<Server>> Server::start(ServerOptions options, ServerServi
     auto& it = *state;
     it.connector = std::make_unique<http::Connector>(it.services.client);
     it.tokens = std::make_unique<TokenKeeper>(it.services.get_token, it.services.clock);
-    const Shared shared{*it.connector, *it.tokens, [&it](Page which) { return it.page(which); },
-                        it.services.log, it.options.log_requests};
+    const Shared shared{*it.connector,
+                        *it.tokens,
+                        [&it](Page which) { return it.page(which); },
+                        it.services.log,
+                        it.options.log_requests,
+                        it.services.ledger};
     const auto nothing = std::make_shared<const Policy>();
     const int count = std::max(1, it.options.threads);
     for (int i = 0; i < count; ++i) {
@@ -96,7 +147,8 @@ Result<std::unique_ptr<Server>> Server::start(ServerOptions options, ServerServi
     // The names under which we answer hold the port, so the policy comes after it.
     auto policy = it.services.read_policy(it.port);
     if (!policy) return fail(policy.error());
-    for (auto& loop : it.loops) loop->set_policy(*policy);
+    it.prepare(**policy);
+    it.use(std::move(*policy));
     return std::unique_ptr<Server>(new Server(std::move(state)));
 }
 

@@ -3,6 +3,7 @@
 #include "core/http/client.hpp"
 #include "core/proxy/policy.hpp"
 #include "core/proxy/token_keeper.hpp"
+#include "core/usage/ledger.hpp"
 
 #include <chrono>
 #include <functional>
@@ -30,6 +31,7 @@ struct ServerServices {
     // Whether files that read_policy reads have changed since it ran (keys that setup made): asked every
     // other second.
     std::function<bool()> policy_changed;
+    usage::Ledger* ledger = nullptr; // null: --no-ledger. Outlives the server.
     // What /status says besides the counters: a JSON object's members, without secrets. Any thread.
     std::function<std::string()> about;
     std::function<void(const std::string&)> log; // one line, without secrets; any thread

@@ -1,6 +1,9 @@
 #include "core/proxy/status.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include <array>
+#include <string_view>
 
 namespace dbx::proxy {
 
@@ -28,6 +31,8 @@ constexpr std::array entries = {
           &Counters::answered_4xx},
     Entry{"answered_5xx", "answers_server_error_total", "counter", "Answers from 500 on",
           &Counters::answered_5xx},
+    Entry{"limited", "limited_requests_total", "counter", "Requests that a limit refused",
+          &Counters::limited},
     Entry{"aborted", "aborted_requests_total", "counter", "Requests whose client left", &Counters::aborted},
     Entry{"upstream_failed", "upstream_failures_total", "counter",
           "Requests that the upstream did not answer, or not to the end", &Counters::upstream_failed},
@@ -39,6 +44,45 @@ constexpr std::array entries = {
     Entry{"bytes_out", "response_body_bytes_total", "counter", "Bytes of response bodies",
           &Counters::bytes_out},
 };
+
+std::string_view counts_in_words(const usage::Limiter::Level& level) {
+    using Kind = usage::Limiter::Kind;
+    const auto per = [&](std::string_view day, std::string_view week, std::string_view month) {
+        return level.period == usage::Period::day ? day : level.period == usage::Period::week ? week : month;
+    };
+    switch (level.kind) {
+    case Kind::requests:
+        return "requests per minute";
+    case Kind::tokens:
+        return "tokens per minute";
+    case Kind::concurrent:
+        return "concurrent requests";
+    case Kind::budget_tokens:
+        return per("tokens per day", "tokens per week", "tokens per month");
+    case Kind::budget_usd:
+        return per("USD per day", "USD per week", "USD per month");
+    case Kind::line:
+        break;
+    }
+    return "waiting requests";
+}
+
+std::string_view health_in_words(usage::Ledger::Health health) {
+    using Health = usage::Ledger::Health;
+    switch (health) {
+    case Health::good:
+        return "good";
+    case Health::locked:
+        return "locked";
+    case Health::full:
+        return "disk full";
+    case Health::newer:
+        return "from a newer version";
+    case Health::unavailable:
+        break;
+    }
+    return "unavailable";
+}
 
 std::uint64_t sum(const std::vector<const Counters*>& loops, Counters::Count Counters::*count) {
     std::uint64_t total = 0;
@@ -55,6 +99,41 @@ std::string status_json(const std::vector<const Counters*>& loops, const std::st
         text += "\"" + std::string(entry.name) + "\":" + std::to_string(sum(loops, entry.count));
     }
     return text + "}\n";
+}
+
+std::string limits_json(const std::vector<usage::Limiter::Level>& levels) {
+    nlohmann::ordered_json all = nlohmann::ordered_json::array();
+    for (const auto& level : levels) {
+        nlohmann::ordered_json one;
+        one["limit"] = level.limit;
+        one["where"] = level.where;
+        one["counts"] = counts_in_words(level);
+        if (!level.agent.empty()) one["agent"] = level.agent;
+        if (!level.model.empty()) one["model"] = level.model;
+        one["allowed"] = level.allowed;
+        one["used"] = level.used;
+        one["waiting"] = level.waiting;
+        one["held"] = level.held;
+        one["refused"] = level.refused;
+        if (level.unpriced > 0) one["unpriced"] = level.unpriced;
+        one["frees_in_ms"] = level.frees_in.count();
+        if (level.resets_at) one["resets_at"] = system::format_utc(*level.resets_at);
+        all.push_back(std::move(one));
+    }
+    return all.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+std::string ledger_json(const usage::Ledger::Status& status) {
+    nlohmann::ordered_json one;
+    one["health"] = health_in_words(status.health);
+    if (!status.why.empty()) one["why"] = status.why;
+    one["committed"] = status.committed;
+    one["waiting"] = status.waiting;
+    one["lost"] = status.lost;
+    one["killed"] = status.killed;
+    if (!status.set_aside.empty()) one["set_aside"] = status.set_aside;
+    if (status.unmarked > 0) one["unmarked"] = status.unmarked;
+    return one.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 std::string metrics_text(const std::vector<const Counters*>& loops) {

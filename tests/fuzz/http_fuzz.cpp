@@ -75,7 +75,11 @@ void check_request(std::string_view bytes, std::size_t step) {
     const auto route = target ? find_route(head.method, *target) : std::nullopt;
     if (!route) return;
     const Endpoint endpoint{true, "ws.example.com", 443, "/ai-gateway", "ws.example.com"};
-    const auto sent = upstream_head(head, *route, endpoint) + "Authorization: Bearer t\r\n\r\n";
+    const std::string framing = head.chunked ? "Transfer-Encoding: chunked\r\n"
+                                : head.content_length
+                                    ? "Content-Length: " + std::to_string(*head.content_length) + "\r\n"
+                                    : "";
+    const auto sent = upstream_head(head, *route, endpoint) + framing + "Authorization: Bearer t\r\n\r\n";
     require(head_size(sent, 0) == sent.size(), "something behind the head that is sent");
     MessageFilter again(MessageFilter::Kind::request);
     Head other;
