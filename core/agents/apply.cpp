@@ -83,7 +83,7 @@ Result<void> apply(const std::vector<const FileChange*>& changes, state::Journal
         }
     }
     for (const FileChange* change : changes)
-        if (change->entry) note_auth(change->agent, change->entry->auth, journal);
+        if (!change->auth.empty()) note_auth(change->agent, change->auth, journal);
     if (auto prepared = journal.prepare(files); !prepared) return prepared;
 
     // 2. The files, all or none.

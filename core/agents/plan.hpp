@@ -20,6 +20,7 @@ struct FileChange {
     system::Path named; // as the agent knows it
     system::Path real;  // links followed
     bool print = false;
+    std::string auth; // the form that all files of the agent now belong to; empty: no news
 
     bool existed = false;
     std::string before;               // bytes now

@@ -56,6 +56,7 @@ class FilePlanner {
         change_.named = *named;
         change_.real = *real;
         change_.print = file_.print;
+        change_.auth = auth_;
         const auto status = files_.status(*real);
         if (!status) return fail(status.error());
         if (status->kind != system::FileKind::missing) {
@@ -126,6 +127,7 @@ class FilePlanner {
         // 2. changed since: from the file as it is; keys no longer wanted are put back one by one;
         // 3. never touched by us: from the file as it is.
         std::string base = change_.existed ? change_.before : new_text(wanted);
+        from_blank_ = !change_.existed;
         pristine_ = change_.before;
         pristine_existed_ = change_.existed;
         bool touched = false;
@@ -135,6 +137,7 @@ class FilePlanner {
             pristine_existed_ = entry_->existed;
             if (stored && system::sha256(change_.before) == entry_->after_hash) {
                 base = entry_->existed ? *stored : new_text(wanted);
+                from_blank_ = !entry_->existed;
                 pristine_ = std::move(*stored);
             } else {
                 touched = true;
@@ -206,7 +209,8 @@ class FilePlanner {
     // The value that a merged key gets, from what stands in the file.
     void join_value(Wanted::Set& set, const edit::Document& document) const {
         if (set.join == Join::replace || set.join == Join::append) return;
-        const auto found = document.get(set.path);
+        auto found = document.get(set.path);
+        if (from_blank_) found.reset(); // that is our own
         std::string there = found ? text_of(found->value) : "";
         const std::string ours = text_of(set.value);
         if (set.join == Join::lines) {
@@ -384,6 +388,7 @@ class FilePlanner {
     FileChange change_;
     std::string pristine_; // the file as it would be without us
     bool pristine_existed_ = false;
+    bool from_blank_ = false;  // the new text starts from the documents' own
     mode_t original_mode_ = 0; // its mode as it would be without us
     std::vector<WrittenKey> keys_;
 };

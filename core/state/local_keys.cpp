@@ -69,7 +69,7 @@ Result<std::optional<Secret>> read_local_key(std::string_view agent, const syste
                                              system::FileSystem& files) {
     const auto keys = read_local_keys(environment, files);
     if (!keys) return fail(keys.error());
-    const auto found = keys->find(agent);
+    const auto found = keys->find(std::string(agent));
     return found == keys->end() ? std::optional<Secret>() : std::optional<Secret>(found->second);
 }
 

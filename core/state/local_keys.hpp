@@ -15,7 +15,7 @@ namespace dbx::state {
 // The local keys: what an agent shows to the proxy on this machine, one per agent, "dbxl_" and 256 random
 // bits as 64 hex digits. They stand in local_keys.json in the state directory (0600) and are good nowhere
 // else. A key stays until it is rotated, also when its agent no longer uses the proxy.
-using LocalKeys = std::map<std::string, Secret, std::less<>>; // by agent
+using LocalKeys = std::map<std::string, Secret>; // by agent
 
 inline constexpr std::string_view local_key_prefix = "dbxl_";
 inline constexpr std::size_t local_key_digits = 64;
