@@ -6,14 +6,13 @@ import re
 import signal
 import socket
 import subprocess
-import threading
 import time
 from pathlib import Path
 
 from harness import main
-from proxy_harness import LIMIT, SOON, Client, Ended, ProxyTest, Step, local_keys, read_chunk, request_bytes, scratch_folder, wait_for
+from proxy_harness import MESSAGES, ProxyTest, local_keys, scratch_folder
+from raw_http import LIMIT, SOON, Client, Step, read_chunk, request_bytes, wait_for
 
-MESSAGES = "/anthropic/v1/messages"
 BODY = b'{"model":"databricks-claude-opus-4-6","max_tokens":9,"messages":[]}'
 
 
@@ -346,12 +345,21 @@ class Reload(Service):
         self.finish_stream(c)
 
     def test_a_broken_new_configuration_keeps_the_old_one_and_says_so(self):
-        for text in ("[proxy\nbroken", '[[proxy.model]]\nasked = "x"\n', '[proxy]\nport = "x"\n', "\xff\xfe"):
+        for text in ("[proxy\nbroken", '[[proxy.model]]\nasked = "x"\n', "\xff\xfe"):
             with self.subTest(text=text):
                 before = len(self.p.err)
                 self.config.write_bytes(text.encode("latin-1"))
                 self.p.signal(signal.SIGHUP)
                 wait_for(lambda: "config.toml" in self.p.err[before:], lambda: f"it says nothing\n{self.p.err[before:]}")
+                self.assertEqual(self.model(), "mapped-by-one")
+
+    def test_a_new_configuration_with_which_no_proxy_would_start_keeps_the_old_one(self):
+        for text in ('[proxy]\nport = "x"\n', "[proxy]\nthreads = 0\n", '[proxy]\ndrain = "soon"\n'):
+            with self.subTest(text=text):
+                before = len(self.p.err)
+                self.config.write_text(text)
+                self.p.signal(signal.SIGHUP)
+                wait_for(lambda: self.p.err[before:], "it says nothing")
                 self.assertEqual(self.model(), "mapped-by-one")
 
     def test_a_broken_new_configuration_is_told_of_at_every_level(self):
@@ -384,7 +392,7 @@ class Reload(Service):
         wait_for(lambda: self.model() == "number-49")
         self.finish_stream(c)
 
-    def test_a_changed_port_is_not_silently_ignored(self):
+    def test_a_changed_port_does_not_disturb_the_running_proxy(self):
         self.config.write_text("[proxy]\nport = 1\n")
         self.p.signal(signal.SIGHUP)
         self.is_200(self.ask())

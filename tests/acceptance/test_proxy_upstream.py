@@ -5,13 +5,11 @@ import socket
 import ssl
 import threading
 import time
-from pathlib import Path
 
-from harness import PAT, WORKSPACE, main
-from proxy_harness import (CRLF, DIALECT_PATHS, LIMIT, SOON, Authority, Client, Ended, ProxyTest, Step, Tunnel, Upstream, changing,
-                           read_chunk, request_bytes, scratch_folder, wait_for)
+from harness import PAT, main
+from proxy_harness import DIALECT_PATHS, MESSAGES, ProxyTest, changing, scratch_folder
+from raw_http import CRLF, LIMIT, SOON, Authority, Client, Step, Tunnel, read_chunk, request_bytes, wait_for
 
-MESSAGES = "/anthropic/v1/messages"
 BODY = b'{"model":"databricks-claude-opus-4-6","max_tokens":9,"messages":[]}'
 INVALID = b"Invalid Token"
 
