@@ -123,7 +123,8 @@ class World:
     """Folders, keys, certificates, the upstreams: what all peers of a run share."""
 
     def __init__(self, options):
-        from proxy_harness import Authority, local_keys
+        from proxy_harness import local_keys
+        from raw_http import Authority
         from harness import WORKSPACE, Home
         self.options = options
         os.environ["DBX_AGENTS_BIN"] = str(options.binary)
@@ -506,10 +507,11 @@ def report(world, table):
     cpu = next((line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "unknown")
     version = lambda *argv: (subprocess.run(argv, capture_output=True, text=True).stdout + subprocess.run(argv, capture_output=True, text=True).stderr
                              ).strip().splitlines()[0] if shutil.which(argv[0]) else "none"
+    load = os.getloadavg()[0]
     congestion = Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
     print(f"""## Proxy benchmark, {datetime.date.today()}
 
-{cpu}, {os.cpu_count()} cores, Linux {platform.release()}, TCP {congestion}{', own network namespace' if options.inside else ''}. Proxy on core {PROXY_CORE}, load and upstream on core {LOAD_CORE}.
+{cpu}, {os.cpu_count()} cores, Linux {platform.release()}, TCP {congestion}{', own network namespace' if options.inside else ''}. Proxy on core {PROXY_CORE}, load and upstream on core {LOAD_CORE}. Load average {load:.1f}{' at the end: **other work disturbed this run; only the ratios count**' if load > 3 else ''}.
 {version('nginx', '-v')}; {version('haproxy', '-v')}; {options.rounds} interleaved rounds of {options.seconds} s, medians. Key check and token injection are on in all.
 """)
     if options.quick:
