@@ -96,7 +96,7 @@ class Proxy : public Command {
         if (!ledger_options) return fail(ledger_options.error());
         std::unique_ptr<usage::Ledger> ledger;
         if (*ledger_options) {
-            (*ledger_options)->log = [&](const std::string& line) { log(session, line); };
+            (*ledger_options)->log = [&](const std::string& line) { warn(session, line); };
             ledger = usage::Ledger::open(std::move(**ledger_options), session.files());
         }
 
@@ -117,6 +117,7 @@ class Proxy : public Command {
             ledger.get(),
             [&] { return about(session); },
             [&](const std::string& line) { log(session, line); },
+            [&](const std::string& line) { warn(session, line); },
         };
         auto server = proxy::Server::start(*server_options, std::move(services));
         if (!server) return fail(server.error());
@@ -136,7 +137,7 @@ class Proxy : public Command {
             root["listening"] = address;
             root["port"] = port_bound_;
             root["pid"] = system::process_id();
-            session.output().document(root);
+            session.console().out(root.dump() + "\n"); // one line: it is waited for
         } else {
             session.output().result("listening on " + address + "\n");
         }
@@ -174,6 +175,11 @@ class Proxy : public Command {
         auto read = session.read_again();
         if (!read) return fail(read.error());
         auto& [settings, target] = *read;
+        // What a proxy would not start with is no configuration for one that runs either.
+        if (const auto valid = proxy::server_options(settings, allow_remote_); !valid)
+            return fail(valid.error());
+        if (const auto valid = proxy::ledger_options(settings, session.environment()); !valid)
+            return fail(valid.error());
         databricks::use_upstream(target);
         const auto keys = state::read_local_keys(session.environment(), session.files());
         if (!keys) return fail(keys.error());
@@ -208,7 +214,10 @@ class Proxy : public Command {
     }
 
     void log(Session& session, const std::string& line) {
-        if (!logs_info_) return;
+        if (logs_info_) warn(session, line);
+    }
+
+    void warn(Session& session, const std::string& line) {
         const std::lock_guard guard(log_guard_);
         session.console().err(system::format_utc(session.clock().now()) + " " + edit::mask_text(line) + "\n");
     }

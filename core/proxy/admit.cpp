@@ -62,6 +62,10 @@ std::variant<Admission, Refusal> admit(const Head& head, const Gate& gate) {
             head.method == "CONNECT" ? 405 : 400, "not-a-forward-proxy",
             "The local proxy of dbx-agents is a gateway, not an HTTP proxy: use it as the base URL, and keep "
             "127.0.0.1 in NO_PROXY."};
+    // TRACE would show the client the token that is put in.
+    constexpr std::array<std::string_view, 6> methods = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"};
+    if (std::find(methods.begin(), methods.end(), head.method) == methods.end())
+        return Refusal{405, "wrong-method", "The local proxy of dbx-agents does not pass this method on."};
     const auto target = read_target(head.target);
     if (!target) return Refusal{400, "bad-path", "The path of the request is not one that can be forwarded."};
     auto route = find_route(head.method, *target);

@@ -841,14 +841,19 @@ bool ClientConnection::hold_for_new_token(const Head& head, std::string_view byt
     };
     if (head.status == 400) {
         if (head.content_length && *head.content_length > small_answer_bytes) return false;
-        if (!icontains(bytes, "invalid token") && !icontains(bytes, "invalid access token")) {
-            // Its words may not be here yet.
-            const auto size = head_size(bytes, 0);
-            const bool whole = response_.done() || end ||
-                               (head.content_length && bytes.size() >= *size + *head.content_length) ||
-                               (head.chunked && bytes.ends_with(last_chunk)) ||
-                               bytes.size() > *size + small_answer_bytes;
-            if (whole) return false;
+        // Its words, as far as they are here.
+        MessageFilter probe(MessageFilter::Kind::response);
+        Head same;
+        const auto size = head_size(bytes, 0);
+        probe.start(exchange_.head_only);
+        probe.read_head(bytes.substr(0, *size), same);
+        std::vector<std::string_view> pieces;
+        std::optional<MessageError> error;
+        if (!probe.done()) probe.read_body(bytes.substr(*size), pieces, error);
+        std::string words;
+        for (const auto piece : pieces) words += piece;
+        if (!icontains(words, "invalid token") && !icontains(words, "invalid access token")) {
+            if (probe.done() || error || end || words.size() > small_answer_bytes) return false;
             keep();
             upstream_->arm_read();
             return true;

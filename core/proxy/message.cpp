@@ -67,6 +67,9 @@ constexpr std::size_t most_fields = 256;
 // A chunk's header with its extensions; and all trailers together.
 constexpr std::size_t chunk_header_limit_bytes = 4096;
 
+// No chunk is a terabyte long; a number near the end of its range is there to overflow somewhere.
+constexpr std::uint64_t chunk_limit_bytes = 1ULL << 40U;
+
 } // namespace
 
 const Field* Head::find(Name id) const {
@@ -96,6 +99,7 @@ class MessageFilter::Parser : public http::basic_parser<is_request> {
     std::vector<std::string_view>* body = nullptr;
     bool too_many = false;
     bool long_extension = false;
+    std::string_view given; // what put() reads
 
   protected:
     void on_request_impl(http::verb, BeastView method, BeastView target, int version, error_code&) override {
@@ -109,7 +113,14 @@ class MessageFilter::Parser : public http::basic_parser<is_request> {
         head->minor_version = version - 10;
     }
     void on_field_impl(http::field id, BeastView name, BeastView value, error_code& error) override {
-        if (head == nullptr) return; // a trailer: dropped
+        if (head == nullptr) {
+            // A trailer is dropped; but a folded one, which the library has put together elsewhere, is
+            // refused.
+            if (!value.empty() &&
+                (value.data() < given.data() || value.data() >= given.data() + given.size()))
+                error = http::error::bad_value;
+            return;
+        }
         if (head->fields.size() >= most_fields) {
             too_many = true;
             error = http::error::header_limit;
@@ -123,8 +134,10 @@ class MessageFilter::Parser : public http::basic_parser<is_request> {
         if (!bytes.empty()) body->push_back(view(bytes));
         return bytes.size();
     }
-    void on_chunk_header_impl(std::uint64_t, BeastView extensions, error_code& error) override {
-        if (extensions.size() > chunk_header_limit_bytes) {
+    void on_chunk_header_impl(std::uint64_t size, BeastView extensions, error_code& error) override {
+        if (size > chunk_limit_bytes) {
+            error = http::error::bad_chunk;
+        } else if (extensions.size() > chunk_header_limit_bytes) {
             long_extension = true;
             error = http::error::bad_chunk_extension;
         }
@@ -252,6 +265,7 @@ std::size_t MessageFilter::read_body(std::string_view bytes, std::vector<std::st
         while (taken < bytes.size() && !parser.is_done()) {
             error_code error;
             const auto rest = bytes.substr(taken);
+            parser.given = rest;
             const std::size_t used = parser.put(boost::asio::buffer(rest.data(), rest.size()), error);
             taken += used;
             if (error == http::error::need_more) {

@@ -84,6 +84,13 @@ std::optional<std::string> normal_path(std::string_view path) {
             plain.append(path.substr(i, 3));
         i += 2;
     }
+    // "..;x" is ".." to servers that know parameters of a segment.
+    if (plain.find("/.") != std::string::npos) {
+        for (const auto& segment : split(plain, '/')) {
+            const auto name = segment.substr(0, std::min(segment.find(';'), to_lower(segment).find("%3b")));
+            if (name.size() < segment.size() && (name == "." || name == "..")) return std::nullopt;
+        }
+    }
     // Most paths are in normal form already.
     if (plain.find("//") == std::string::npos && plain.find("/.") == std::string::npos) return plain;
     std::vector<std::string> segments;

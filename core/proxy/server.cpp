@@ -25,6 +25,7 @@ struct Server::State {
 
     // The order matters: what answers on threads of its own ends before the loops that it answers to.
     asio::io_context control{1};
+    asio::signal_set signals{control};
     std::vector<std::unique_ptr<Loop>> loops;
     std::unique_ptr<TokenKeeper> tokens;
     std::unique_ptr<http::Connector> connector;
@@ -39,6 +40,10 @@ struct Server::State {
     ~State() {
         for (auto& loop : loops) loop->stop();
         for (auto& thread : threads) thread.join();
+        // A token that is just being fetched is not waited for.
+        const system::InterruptGuard guard;
+        system::InterruptGuard::interrupt();
+        tokens.reset();
         // The ledger tells its commits to the loops: they live until it has told the last one.
         if (services.ledger != nullptr) services.ledger->flush();
     }
@@ -68,7 +73,7 @@ struct Server::State {
                 if (used)
                     fresh.limits->restore(budget, *used);
                 else
-                    services.log("a budget starts from zero: " + used.error().what);
+                    services.warn("a budget starts from zero: " + used.error().what);
                 ++budget;
             }
         }
@@ -104,8 +109,8 @@ struct Server::State {
         auto policy = services.read_policy(port);
         if (!policy) {
             const auto& error = policy.error();
-            services.log("the new configuration cannot be used, the old one stays: " + error.what +
-                         (error.why.empty() ? "" : ": " + error.why));
+            services.warn("the new configuration cannot be used, the old one stays: " + error.what +
+                          (error.why.empty() ? "" : ": " + error.why));
             return;
         }
         prepare(**policy);
@@ -126,6 +131,11 @@ int Server::port() const {
 Result<std::unique_ptr<Server>> Server::start(ServerOptions options, ServerServices services) {
     auto state = std::make_unique<State>(std::move(options), std::move(services));
     auto& it = *state;
+    // Before anybody is told that we are here, and before the first child process.
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
+        error_code ignored;
+        it.signals.add(signal, ignored);
+    }
     it.connector = std::make_unique<http::Connector>(it.services.client);
     it.tokens = std::make_unique<TokenKeeper>(it.services.get_token, it.services.clock);
     const Shared shared{*it.connector,
@@ -154,7 +164,7 @@ Result<std::unique_ptr<Server>> Server::start(ServerOptions options, ServerServi
 
 void Server::run() {
     auto& it = *state_;
-    asio::signal_set signals(it.control, SIGTERM, SIGINT, SIGHUP);
+
     asio::steady_timer timer(it.control);
     asio::steady_timer watch(it.control);
     bool draining = false;
@@ -172,7 +182,7 @@ void Server::run() {
         for (auto& loop : it.loops) loop->stop();
     };
     std::function<void()> wait_for_signal = [&] {
-        signals.async_wait([&](const error_code& error, int signal) {
+        it.signals.async_wait([&](const error_code& error, int signal) {
             if (error) return;
             if (signal == SIGHUP) {
                 it.reload("SIGHUP");

@@ -34,7 +34,9 @@ struct ServerServices {
     usage::Ledger* ledger = nullptr; // null: --no-ledger. Outlives the server.
     // What /status says besides the counters: a JSON object's members, without secrets. Any thread.
     std::function<std::string()> about;
-    std::function<void(const std::string&)> log; // one line, without secrets; any thread
+    // One line, without secrets; any thread. `warn`: what has to be heard at every level.
+    std::function<void(const std::string&)> log;
+    std::function<void(const std::string&)> warn;
 };
 
 // The proxy: event loops on threads of their own.

@@ -74,6 +74,8 @@ class InterruptGuard {
     InterruptGuard(const InterruptGuard&) = delete;
     InterruptGuard& operator=(const InterruptGuard&) = delete;
     static bool interrupted();
+    // As if a signal had come: ends what other threads wait for.
+    static void interrupt();
 };
 
 } // namespace dbx::system

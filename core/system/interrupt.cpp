@@ -35,8 +35,9 @@ InterruptGuard::InterruptGuard() {
     action.sa_flags = 0; // no SA_RESTART: a wait for input or a lock ends
     for (std::size_t i = 0; i < signals.size(); ++i) {
         ::sigaction(signals[i], nullptr, &before[i]);
-        // nohup and background jobs ignore some of them; that stays.
-        if (before[i].sa_handler != SIG_IGN) ::sigaction(signals[i], &action, nullptr);
+        // nohup and background jobs ignore some of them; that stays. So does a handler of somebody who
+        // waits for signals himself (the proxy's event loop).
+        if (before[i].sa_handler == SIG_DFL) ::sigaction(signals[i], &action, nullptr);
     }
 }
 
@@ -44,6 +45,10 @@ InterruptGuard::~InterruptGuard() {
     const std::lock_guard lock(guard);
     if (--guards > 0) return;
     for (std::size_t i = 0; i < signals.size(); ++i) ::sigaction(signals[i], &before[i], nullptr);
+}
+
+void InterruptGuard::interrupt() {
+    flag.store(true);
 }
 
 bool InterruptGuard::interrupted() {

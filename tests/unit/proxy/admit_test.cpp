@@ -66,6 +66,8 @@ TEST_CASE("names that a web page could have, browsers, and proxy requests are tu
     CHECK(verdict("GET http://127.0.0.1:8790/anthropic/v1/models", key) == "not-a-forward-proxy");
     CHECK(verdict("CONNECT example.com:443", key) == "not-a-forward-proxy");
     CHECK(verdict("OPTIONS *", key) == "not-a-forward-proxy");
+    CHECK(verdict("TRACE /anthropic/v1/models", key) == "wrong-method");
+    CHECK(verdict("OPTIONS /anthropic/v1/models", key) == "wrong-method");
     CHECK(verdict("GET /anthropic/%2e%2e/%2e%2e/x", key) == "bad-path");
 }
 
