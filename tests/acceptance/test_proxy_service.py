@@ -354,13 +354,13 @@ class Reload(Service):
                 self.assertEqual(self.model(), "mapped-by-one")
 
     def test_a_new_configuration_with_which_no_proxy_would_start_keeps_the_old_one(self):
-        for text in ('[proxy]\nport = "x"\n', "[proxy]\nthreads = 0\n", '[proxy]\ndrain = "soon"\n'):
+        for text in ('[proxy]\nmax_connections = "x"\n', "[proxy]\nthreads = 0\n", '[proxy]\ndrain = "soon"\n'):
             with self.subTest(text=text):
                 before = len(self.p.err)
                 self.config.write_text(text)
                 self.p.signal(signal.SIGHUP)
                 wait_for(lambda: self.p.err[before:], "it says nothing")
-                self.assertEqual(self.model(), "mapped-by-one")
+                self.assertEqual(self.model(), "mapped-by-one", self.p.err[before:])
 
     def test_a_broken_new_configuration_is_told_of_at_every_level(self):
         for args in (("--log-level", "warn"), ("--quiet",)):
