@@ -22,10 +22,10 @@ namespace dbx::proxy {
 class ClientConnection final : public std::enable_shared_from_this<ClientConnection>, public UpstreamUser {
   public:
     ClientConnection(Loop& loop, Socket socket);
-    ~ClientConnection();
 
     void start();
-    void close();
+    // `why` is the ledger's word for a request that this cuts.
+    void close(std::string_view why = "client_gone");
     void drain(); // ends when its request has ended
     bool is_late(SteadyTime now) const;
     void too_late();

@@ -38,7 +38,7 @@ Loop::Loop(Shared shared, std::shared_ptr<const Policy> policy, std::size_t most
 Loop::~Loop() {
     for (auto& upstream : idle_) upstream->close();
     const auto all = connections_;
-    for (const auto& [raw, connection] : all) connection->close();
+    for (const auto& [raw, connection] : all) connection->close("stopped");
 }
 
 Result<int> Loop::listen(const std::string& address, int port, bool share) {
