@@ -70,10 +70,12 @@ int digits(std::string_view text, std::size_t at, std::size_t count) {
 
 } // namespace
 
-void Histogram::add(double ms) {
-    const double steps = std::log2(std::max(ms, smallest_ms) / smallest_ms) * per_octave;
-    ++counts_[std::min(static_cast<std::size_t>(steps), size - 1)];
-    ++total_;
+std::size_t Histogram::bucket_of(double ms) {
+    // Octaves, each in equal parts: a mantissa in [0.5, 1) and its exponent are at hand, a logarithm is not.
+    int exponent = 0;
+    const double mantissa = std::frexp(std::max(ms, smallest_ms) / smallest_ms, &exponent);
+    const auto part = static_cast<std::size_t>((mantissa - 0.5) * 2 * per_octave);
+    return std::min(static_cast<std::size_t>(exponent - 1) * per_octave + part, size - 1);
 }
 
 void Histogram::add(const Histogram& other) {
@@ -87,7 +89,9 @@ std::optional<double> Histogram::quantile(double share) const {
     std::uint64_t seen = 0;
     for (std::size_t i = 0; i < size; ++i) {
         seen += counts_[i];
-        if (seen > rank) return smallest_ms * std::exp2((static_cast<double>(i) + 0.5) / per_octave);
+        if (seen <= rank) continue;
+        const double part = (static_cast<double>(i % per_octave) + 0.5) / per_octave;
+        return smallest_ms * std::ldexp(1 + part, static_cast<int>(i / per_octave));
     }
     return std::nullopt;
 }
@@ -174,8 +178,8 @@ Result<std::vector<Report>> make_reports(const system::Path& ledger, system::Fil
         row.unpriced = priced ? 0 : row.known;
         const bool partial = statement.number(11) != 0;
         const bool timed = !statement.is_null(12);
-        const double first_byte = statement.real(12);
-        const double total = statement.real(13);
+        const auto first_byte = timed ? Histogram::bucket_of(statement.real(12)) : 0;
+        const auto total = Histogram::bucket_of(statement.real(13));
         for (auto& grouping : work) {
             auto& joined = grouping.joined;
             joined.clear();
@@ -210,8 +214,8 @@ Result<std::vector<Report>> make_reports(const system::Path& ledger, system::Fil
             auto& group = grouping.report.groups[grouping.last];
             group.totals.add(row);
             group.partial += partial ? 1 : 0;
-            if (timed) group.first_byte.add(first_byte);
-            group.total_time.add(total);
+            if (timed) group.first_byte.add_to(first_byte);
+            group.total_time.add_to(total);
         }
     }
     if (code != SQLITE_DONE) return cannot_read(ledger, opened->get());

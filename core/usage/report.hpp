@@ -18,13 +18,19 @@ namespace dbx::usage {
 // Times by their size, each within 4 %: constant memory for any number of rows.
 class Histogram {
   public:
-    void add(double milliseconds);
+    void add(double milliseconds) { add_to(bucket_of(milliseconds)); }
     void add(const Histogram& other);
+    // The two halves of add(), for one time in several histograms.
+    static std::size_t bucket_of(double milliseconds);
+    void add_to(std::size_t bucket) {
+        ++counts_[bucket];
+        ++total_;
+    }
     // In milliseconds; nothing when it is empty. `share`: 0.5 for the median.
     std::optional<double> quantile(double share) const;
 
   private:
-    static constexpr std::size_t per_octave = 10;
+    static constexpr std::size_t per_octave = 16;
     static constexpr std::size_t size = 32 * per_octave; // 1/64 ms to a year
     std::array<std::uint32_t, size> counts_{};
     std::uint64_t total_ = 0;

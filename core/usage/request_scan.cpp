@@ -33,7 +33,8 @@ struct Sink {
         switch (place) {
         case model:
             // A name beyond the walk's token limit is none; the upstream will say so.
-            if (!value.is_string || value.length > JsonWalk::token_limit) break;
+            // Of several the first counts, in whatever slices the body comes.
+            if (name || !value.is_string || value.length > JsonWalk::token_limit) break;
             span = RequestScan::Span{value.offset, value.length};
             if (value.raw.find('\\') == std::string_view::npos) {
                 name = std::string(value.raw);
@@ -43,7 +44,7 @@ struct Sink {
             }
             break;
         case stream:
-            if (!value.is_string && (value.raw == "true" || value.raw == "false"))
+            if (!streamed && !value.is_string && (value.raw == "true" || value.raw == "false"))
                 streamed = value.raw == "true";
             break;
         case cap: {
