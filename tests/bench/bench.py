@@ -39,6 +39,7 @@ TARGET = "/anthropic/v1/messages"
 TOKEN = "dapi" + "be9c" * 8
 PROXY_CORE, LOAD_CORE = "0", "1"
 LONG = 1_000_000_000
+BOOKS = "dbx-agents+books"  # with limits and the ledger
 
 
 def say(text):
@@ -268,7 +269,9 @@ def ours(world, name, upstream):
     env = {**world.home.env, "DATABRICKS_TOKEN": TOKEN, "SSL_CERT_FILE": str(world.authority.ca), "NO_PROXY": "127.0.0.1,localhost",
            "HOME": str(world.home.home)}
     started = time.monotonic()
-    process = world.run([world.options.binary, "proxy", "--port", "0", "--upstream", f"{scheme}:{world.ports[upstream]}"], PROXY_CORE,
+    # Limits that never hold anybody, so that every request takes their whole way.
+    books = ["--rpm", str(LONG), "--tpm", str(LONG), "--max-concurrent", "100000"] if name == BOOKS else ["--no-ledger"]
+    process = world.run([world.options.binary, "proxy", "--port", "0", "--upstream", f"{scheme}:{world.ports[upstream]}", *books], PROXY_CORE,
                         env=env, stdout=subprocess.PIPE, stderr=open(world.folder / f"{name}-{upstream}.err", "ab"), text=True)
     if not select.select([process.process.stdout], [], [], 20)[0]:
         raise SystemExit("bench: the proxy does not say that it is ready")
@@ -284,7 +287,7 @@ def start_peer(world, name, upstream):
     kind = name
     if name == "dbx-agents" and world.options.subject != "dbx-agents":
         kind = world.options.subject
-    maker = {"dbx-agents": ours, "nginx": nginx_proxy, "nginx-64k": nginx_64k, "haproxy": haproxy}[kind]
+    maker = {"dbx-agents": ours, BOOKS: ours, "nginx": nginx_proxy, "nginx-64k": nginx_64k, "haproxy": haproxy}[kind]
     return maker(world, name, upstream)
 
 
@@ -355,7 +358,7 @@ class Table:
         return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
     def markdown(self):
-        names = [p for p in ("dbx-agents", "nginx", "nginx-64k", "haproxy", "direct") if p in self.peers or p == "direct"]
+        names = [p for p in ("dbx-agents", BOOKS, "nginx", "nginx-64k", "haproxy", "direct") if p in self.peers or p == "direct"]
         lines = ["| scenario | figure | " + " | ".join(names) + " | ÷ nginx | goal | |", "|---|---|" + "--:|" * len(names) + "--:|---|---|"]
         for scenario, unit, figures, ratio, goal, verdict, note in self.rows:
             cells = [self.number(figures.get(name)) for name in names]
@@ -409,6 +412,8 @@ def post_scenario(world, table, label, upstream, size, connections, goal, direct
     table.add(label, "req / CPU s", {n: median(v) for n, v in per_cpu.items() if v}, goal, "higher", aim=aim,
               note=f"{errors} errors " if errors else "")
     table.add(label, "CPU µs / req", cost)
+    if BOOKS in per_cpu and per_cpu[BOOKS]:
+        table.add(f"{label}, with books", "req / CPU s", {"dbx-agents": median(per_cpu[BOOKS]), "nginx": median(per_cpu["nginx"])}, 0.75, "higher", aim=aim)
     table.add(label, "req / s", {n: median(v) for n, v in rate.items() if v}, note=f"core busy {median(busy['dbx-agents']):.0%} ")
     if latency:
         base = median(p50["direct"])
@@ -543,6 +548,7 @@ def arguments():
     parser.add_argument("--peers", default="nginx,nginx-64k,haproxy")
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--seconds", type=int, default=1)
+    parser.add_argument("--books", action="store_true", help="our proxy a second time, with limits and the ledger")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--no-namespace", action="store_true")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
@@ -570,7 +576,7 @@ def main():
         return 77
     isolated(options)
     others = [p for p in options.peers.split(",") if p and (p != "haproxy" or shutil.which("haproxy"))]
-    options.peers = ["dbx-agents", *(others[:1] if options.quick else others)]
+    options.peers = ["dbx-agents", *([BOOKS] if options.books else []), *(others[:1] if options.quick else others)]
     wanted = set(filter(None, options.only.split(","))) or ({"post", "sse", "idle", "start"} if options.quick else
                                                             {"post", "big", "tls", "sse", "idle", "start", "million"})
     unknown = wanted - {"post", "big", "tls", "sse", "idle", "start", "million"}
