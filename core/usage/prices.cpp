@@ -25,10 +25,6 @@ struct ListPrice {
 };
 // https://platform.claude.com/docs/en/about-claude/pricing, table "Model pricing"
 constexpr const char* anthropic = "list price of Anthropic, 2026-10-24";
-// https://developers.openai.com/api/docs/pricing
-constexpr const char* openai = "list price of OpenAI, 2026-03";
-// https://ai.google.dev/gemini-api/docs/pricing, paid tier
-constexpr const char* google = "list price of Google, 2026-03";
 constexpr ListPrice list_prices[] = {
     {"claude-fable-5", 10, 50, 1, 12.5, 20, anthropic},
     {"claude-opus-5", 5, 25, 0.5, 6.25, 10, anthropic},
@@ -42,8 +38,6 @@ constexpr ListPrice list_prices[] = {
     {"claude-sonnet-4-5", 3, 15, 0.3, 3.75, 6, anthropic},
     {"claude-sonnet-4", 3, 15, 0.3, 3.75, 6, anthropic},
     {"claude-haiku-4-5", 1, 5, 0.1, 1.25, 2, anthropic},
-    {"gpt-5-2", 1.75, 14, 0.175, 0, 0, openai},
-    {"gemini-2-5-flash", 0.3, 2.5, 0.03, 0, 0, google},
 };
 
 // "databricks-x" and "system.ai.databricks-x" are x; versions may be written with dots.
