@@ -132,7 +132,8 @@ void ClientConnection::got(const error_code& error, std::size_t count) {
         }
         break;
     case Phase::finishing:
-        next_.append(small_.data(), count);
+        // Of a body that is no longer wanted nothing is kept.
+        if (!reading_into_body_) next_.append(small_.data(), count);
         break;
     case Phase::lingering:
         arm_read();

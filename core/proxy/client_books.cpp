@@ -7,10 +7,6 @@
 
 namespace dbx::proxy {
 
-using std::chrono::seconds;
-
-
-
 namespace {
 
 // The name of a refusal as the ledger has it: "upstream-tls" is "upstream_tls".

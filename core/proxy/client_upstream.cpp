@@ -7,8 +7,6 @@
 
 namespace dbx::proxy {
 
-
-
 void ClientConnection::authorise() {
     if (!exchange_.bearer) exchange_.bearer = loop_.shared().tokens.current();
     if (exchange_.bearer) {

@@ -100,9 +100,13 @@ struct Server::State {
         nlohmann::json token = {{"ready", tokens->current() != nullptr},
                                 {"fetched", tokens->fetched()},
                                 {"problem", tokens->last_problem()}};
-        return status_json(counters(),
-                           services.about() + ",\"token\":" +
-                               token.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+        std::string members = services.about() + ",\"token\":" +
+                              token.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+        if (const auto now = policy(); now && now->limits)
+            members += ",\"limits\":" + limits_json(now->limits->levels());
+        members += ",\"ledger\":" + (services.ledger != nullptr ? ledger_json(services.ledger->status())
+                                                                : std::string("null"));
+        return status_json(counters(), members);
     }
 
     void reload(const std::string& why) {

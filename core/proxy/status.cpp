@@ -146,4 +146,17 @@ std::string metrics_text(const std::vector<const Counters*>& loops) {
     return text;
 }
 
+Result<nlohmann::ordered_json> ask_status(http::HttpClient& http, int port, const Secret& key) {
+    http::Request request;
+    request.url = "http://127.0.0.1:" + std::to_string(port) + "/status";
+    request.authorization = Secret("Bearer " + key.reveal());
+    request.timeout = std::chrono::seconds(5);
+    const auto response = http.send(request);
+    if (!response) return fail(http::to_error(response.error(), request.url));
+    auto root = nlohmann::ordered_json::parse(response->body, nullptr, false);
+    if (response->status != 200 || !root.is_object())
+        return fail(ErrorKind::failed, "it answered with status " + std::to_string(response->status));
+    return root;
+}
+
 } // namespace dbx::proxy
