@@ -1,10 +1,10 @@
 #include "cli/command.hpp"
-#include "cli/proxy_support.hpp"
 #include "cli/session.hpp"
 #include "core/edit/mask.hpp"
 #include "core/proxy/config.hpp"
 #include "core/proxy/server.hpp"
 #include "core/state/local_keys.hpp"
+#include "core/state/running_proxies.hpp"
 #include "core/system/self.hpp"
 
 #include <CLI/CLI.hpp>
@@ -67,7 +67,7 @@ class Proxy : public Command {
         // 1. the configuration, and a credential
         auto read = session.read_again();
         if (!read) return fail(read.error());
-        const auto server_options = proxy::server_options(read->first, allow_remote_);
+        auto server_options = proxy::server_options(read->first, allow_remote_);
         if (!server_options) return fail(server_options.error());
         databricks::use_upstream(read->second);
         if (!read->second.gateway) return fail(databricks::no_workspace("cannot start the proxy"));
@@ -89,13 +89,20 @@ class Proxy : public Command {
             lock = std::move(*taken);
         }
         system::keep_memory_private();
-        system::raise_open_file_limit();
+        // Each connection of a client may need one upstream; the ledger, a child process and DNS need some,
+        // too.
+        constexpr std::size_t other_files = 40, fewest = 4;
+        const auto files = system::raise_open_file_limit();
+        server_options->most_connections =
+            std::min(server_options->most_connections,
+                     std::max(fewest, files > other_files ? (files - other_files) / 2 : 0));
 
         // 3. the ledger
         auto ledger_options = proxy::ledger_options(read->first, session.environment());
         if (!ledger_options) return fail(ledger_options.error());
         std::unique_ptr<usage::Ledger> ledger;
         if (*ledger_options) {
+            ledger_shown_ = (*ledger_options)->file.string();
             (*ledger_options)->log = [&](const std::string& line) { warn(session, line); };
             ledger = usage::Ledger::open(std::move(**ledger_options), session.files());
         }
@@ -150,7 +157,7 @@ class Proxy : public Command {
 
   private:
     static Result<system::Lock> take_port(const system::Path& directory, int port) {
-        const auto path = proxy_lock_path(directory, port);
+        const auto path = state::proxy_lock_path(directory, port);
         auto lock = system::Lock::acquire(path, 0);
         if (lock || lock.error().kind != ErrorKind::timeout) return lock;
         const auto first = system::lock_holder(path);
@@ -209,7 +216,9 @@ class Proxy : public Command {
         root["gateway"] = gateway_shown_;
         root["workspace"] = workspace_shown_;
         root["credential"] = credential_;
-        const auto text = root.dump();
+        if (!ledger_shown_.empty()) root["ledger_file"] = ledger_shown_;
+        // A path in them may be no UTF-8.
+        const auto text = root.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
         return text.substr(1, text.size() - 2);
     }
 
@@ -230,7 +239,8 @@ class Proxy : public Command {
     std::mutex guard_; // of what the keeper's and the loops' threads ask for
     std::shared_ptr<databricks::TokenSource> tokens_;
     std::string credential_, gateway_shown_, workspace_shown_;
-    std::string keys_seen_; // by the control thread only
+    std::string ledger_shown_; // set before the first request
+    std::string keys_seen_;    // by the control thread only
     bool no_keys_ = false;
     int port_bound_ = 0;
     bool logs_info_ = true;
