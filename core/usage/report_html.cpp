@@ -41,9 +41,9 @@ svg text { fill: var(--dim); font-size: 11px; font-variant-numeric: tabular-nums
 .legend i { display: inline-block; width: 10px; height: 10px; border-radius: 3px; margin-right: 6px; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; white-space: nowrap; }
-th, td { padding: 6px 10px; text-align: right; border-bottom: 1px solid var(--line); }
+th, td { padding: 6px 7px; text-align: right; border-bottom: 1px solid var(--line); }
 th.text, td.text { text-align: left; } tbody tr:last-child td { border-bottom: 0; }
-th { padding: 0; } th button { all: unset; cursor: pointer; padding: 6px 10px; color: var(--dim); font-weight: 600; font-size: 13px; }
+th { padding: 0; } th button { all: unset; cursor: pointer; padding: 6px 7px; color: var(--dim); font-weight: 600; font-size: 13px; }
 th button:focus-visible { outline: 2px solid var(--c0); border-radius: 4px; } th[aria-sort] button { color: var(--ink); }
 .none { color: var(--dim); } .bad { color: var(--bad); }
 .empty { text-align: center; color: var(--dim); padding: 60px 0; }
@@ -203,9 +203,9 @@ if (rows.length === 0) {
   const t = { requests: 0, input: 0, output: 0, cache_read: 0, cache_write: 0, cost: 0, unpriced: 0, known: 0, errors: 0 };
   for (const r of rows) for (const name in t) t[name] += r[name];
   const tiles = make("div", { class: "tiles" });
-  for (const [value, words] of [[short(counted(t)), "tokens (without cache reads)"], [cost(t), "cost"], [t.requests.toLocaleString("en"), "requests"],
+  for (const [value, words] of [[short(counted(t)), "tokens (without cache reads)"], [t.known > 0 && t.unpriced === t.known ? "unpriced" : usd(t.cost), "cost" + (t.unpriced > 0 ? ", " + short(t.unpriced) + " requests unpriced" : "")], [t.requests.toLocaleString("en"), "requests"],
     [percent(t.cache_read, t.input + t.cache_read + t.cache_write), "of the input from the cache"], [String(t.errors), "errors (" + percent(t.errors, t.requests) + ")"],
-    [time(data.p50) + " / " + time(data.p95), "first byte p50 / p95"]]) tiles.append(make("div", { class: "card tile" }, make("b", {}, value), make("span", {}, words)));
+    [time(data.p50), "first byte p50; p95 " + time(data.p95)]]) tiles.append(make("div", { class: "card tile" }, make("b", {}, value), make("span", {}, words)));
   const reads = make("input", { type: "checkbox", id: "reads" });
   const tokens = make("div");
   const drawTokens = () => tokens.replaceChildren(stacked((r) => counted(r) + (reads.checked ? r.cache_read : 0), short, 1060, 260));
