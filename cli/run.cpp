@@ -6,8 +6,10 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <csignal>
 #include <map>
+#include <optional>
 
 namespace dbx::cli {
 
@@ -83,6 +85,28 @@ Error usage_error(const CLI::ParseError& error, const std::vector<std::string>& 
     return {ErrorKind::usage, "the command line cannot be understood", why, fix, {}};
 }
 
+// A flag with an empty value is a script's unset variable, not a wish.
+Error is_empty(const std::string& flag) {
+    return {ErrorKind::usage,
+            flag + " is empty",
+            "its value is the empty string",
+            "give it a value, or leave it out",
+            {}};
+}
+
+// The first flag with an empty value, of the command or of those above it.
+std::optional<std::string> empty_flag(const CLI::App* app) {
+    for (; app != nullptr; app = app->get_parent()) {
+        for (const auto* option : app->get_options()) {
+            const auto& values = option->results();
+            if (option->nonpositional() && option->count() > 0 &&
+                std::find(values.begin(), values.end(), "") != values.end())
+                return option->get_name();
+        }
+    }
+    return std::nullopt;
+}
+
 } // namespace
 
 int run(const std::vector<std::string>& arguments, Context& context) {
@@ -120,6 +144,16 @@ int run(const std::vector<std::string>& arguments, Context& context) {
                                              : Output::Verbosity::normal;
         return result;
     };
+
+    // The library takes the next word for the value of "--model=", and "--via-proxy=" for a plain flag.
+    for (const auto& argument : arguments) {
+        if (argument == "--") break;
+        if (argument.size() < 4 || !argument.starts_with("--") || argument.find('=') != argument.size() - 1)
+            continue;
+        Output(context.console, output_options())
+            .error(is_empty(argument.substr(0, argument.size() - 1)), "Nothing was changed.");
+        return exit_code(ErrorKind::usage);
+    }
 
     app.formatter(std::make_shared<HelpFormatter>());
     Tree tree;
@@ -160,19 +194,9 @@ int run(const std::vector<std::string>& arguments, Context& context) {
             {ErrorKind::usage, "--quiet and --verbose contradict each other", {}, "use one of them", {}}, "");
         return exit_code(ErrorKind::usage);
     }
-    // A flag with an empty value is a script's unset variable, not a wish.
-    for (const auto& [name, value] :
-         {std::pair{"--workspace", &options.workspace}, std::pair{"--profile", &options.profile},
-          std::pair{"--config", &options.config}}) {
-        if (given(name) && value->empty()) {
-            output.error({ErrorKind::usage,
-                          std::string(name) + " is empty",
-                          "its value is the empty string",
-                          "give it a value, or leave it out",
-                          {}},
-                         "Nothing was changed.");
-            return exit_code(ErrorKind::usage);
-        }
+    if (const auto empty = empty_flag(chosen)) {
+        output.error(is_empty(*empty), "Nothing was changed.");
+        return exit_code(ErrorKind::usage);
     }
 
     Session session(context, output, options);

@@ -1,5 +1,7 @@
 #include "cli/command.hpp"
 #include "cli/proxy_support.hpp"
+#include "cli/session.hpp"
+#include "core/state/running_proxies.hpp"
 #include "core/system/self.hpp"
 
 #include <CLI/CLI.hpp>
@@ -22,7 +24,7 @@ class ProxyStop : public Command {
     Result<int> run(Session& session) override {
         const auto port = parse_port(port_);
         if (!port) return fail(port.error());
-        const auto running = running_proxies(session, *port);
+        const auto running = state::running_proxies(session.environment(), session.files(), *port);
         if (!running) return fail(running.error());
         auto& output = session.output();
         nlohmann::ordered_json stopped = nlohmann::ordered_json::array();
@@ -32,7 +34,7 @@ class ProxyStop : public Command {
         const auto end = session.pacer().now() + patience;
         for (const auto& proxy : *running) {
             while (true) {
-                const auto still = running_proxies(session, proxy.port);
+                const auto still = state::running_proxies(session.environment(), session.files(), proxy.port);
                 if (!still) return fail(still.error());
                 if (still->empty() || still->front().process_id != proxy.process_id) break;
                 if (session.pacer().now() > end)

@@ -417,6 +417,46 @@ class Commands(Service):
         self.assertEqual(stopping.returncode, 0, out + err)
         self.assertEqual(self.p.wait(), 0)
 
+    def test_status_shows_the_limits_and_the_ledger(self):
+        env = self.state_env()
+        config = scratch_folder(self) / "config.toml"
+        config.write_text('[[proxy.limit]]\nagent = "claude"\nrequests_per_minute = 2\n[[proxy.limit]]\nconcurrent = 3\n'
+                          '[[proxy.budget]]\ntokens_per_day = 1000000\n')
+        self.up = self.upstream()
+        self.p = self.proxy("--hold", "0", "--config", config, env=env)
+        for expected in (200, 200, 429):
+            self.assertEqual(self.ask().status, expected)
+        status = json.loads(self.ok(self.h.run("proxy", "status", "--json", env=env)).out)["proxies"][0]["status"]
+        first = status["limits"][0]
+        self.assertEqual((first["allowed"], first["refused"], first["agent"]), (2, 1, "claude"))
+        self.assertGreater(first["frees_in_ms"], 0)
+        self.assertEqual(status["ledger"]["health"], "good")
+        self.assertEqual(status["ledger_file"], str(env["XDG_STATE_HOME"] / "dbx-agents/usage.db"))
+        shown = self.ok(self.h.run("proxy", "status", env=env)).out
+        self.assertRegex(shown, r"limits +limit 1 \(claude\): \S+ of 2 requests per minute, 1 refused, free in \d+ s\n")
+        self.assertRegex(shown, r"limit 2: 0 of 3 concurrent requests\n")
+        self.assertRegex(shown, r"budget 1: \d+ of 1000000 tokens per day, starts anew \d{4}-")
+        self.assertRegex(shown, r"ledger +good, 3 rows written\n")
+
+    def test_status_without_limits_or_ledger_says_so(self):
+        env = self.state_env()
+        self.up = self.upstream()
+        self.p = self.proxy("--no-ledger", env=env)
+        shown = self.ok(self.h.run("proxy", "status", env=env)).out
+        self.assertRegex(shown, r"limits +none\n")
+        self.assertRegex(shown, r"ledger +off\n")
+
+    def test_status_of_an_ill_ledger_says_why(self):
+        env = self.state_env()
+        notes = scratch_folder(self) / "notes.txt"
+        notes.write_text("not a database, and not to be touched\n" * 50)
+        self.up = self.upstream()
+        self.p = self.proxy("--ledger", notes, env=env)
+        self.is_200(self.ask())
+        shown = self.ok(self.h.run("proxy", "status", env=env)).out
+        self.assertRegex(shown, r"ledger +unavailable \(.*not a database.*\), 0 rows written, 1 row waiting in memory\n")
+        self.assertEqual(notes.read_text(), "not a database, and not to be touched\n" * 50)
+
     def test_status_and_stop_without_a_proxy_say_so(self):
         env = self.state_env()
         for command in ("status", "stop"):

@@ -96,11 +96,28 @@ class Usage(Untouched):
         self.assertEqual(self.h.snapshot(with_state=True), {})
 
     def test_wrong_values_of_flags(self):
-        for args in (("--auth", "magic"), ("--auth", ""), ("--claude-betas", "maybe"), ("--auth",)):
+        for args in (("--auth", "magic"), ("--claude-betas", "maybe"), ("--auth",)):
             result = self.h.run("setup", "codex", "--workspace", WORKSPACE, *args)
             self.assertEqual(result.code, 2, f"\n{result}")
             self.says(result, args[0], where="err")
         self.assertEqual(self.h.snapshot(), {})
+
+    def test_a_flag_with_an_empty_value_is_a_scripts_unset_variable(self):
+        """In both spellings, and never with the next word as its value."""
+        for flag in ("--auth", "--model", "--gateway", "--claude-betas", "--workspace", "--profile", "--config"):
+            where = () if flag == "--workspace" else ("--workspace", WORKSPACE)
+            self.refused(2, "setup", "codex", *where, flag, "", words=(flag, "empty"))
+            self.refused(2, "setup", "codex", flag + "=", "claude", *where, words=(flag, "empty"))
+        for args in (("--via-proxy=",), ("--via-proxy=", "--auth", "proxy"), ("--dry-run=",)):
+            self.refused(2, "setup", "codex", "--workspace", WORKSPACE, *args, words=(args[0][:-1], "empty"))
+        for args in (("proxy", "status", "--port", ""), ("proxy", "status", "--port="), ("proxy", "--ledger", ""), ("usage", "--since", ""),
+                     ("doctor", "--gateway=")):
+            result = self.h.run(*args)
+            self.assertEqual(result.code, 2, f"\n{result}")
+            self.says(result, "is empty", where="err")
+        document = json.loads(self.h.run("--json", "setup", "codex", "--model=").out)
+        self.assertEqual((document["error"]["kind"], document["error"]["exit_code"]), ("usage", 2))
+        self.assertEqual(self.h.snapshot(with_state=True), {})
 
     def test_conflicting_flags_are_both_named(self):
         for one, other in ((["--dry-run"], ["--check"]), (["--print"], ["--check"]), (["--dry-run"], ["--print"])):
