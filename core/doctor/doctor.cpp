@@ -3,6 +3,7 @@
 #include "core/base/strings.hpp"
 #include "core/databricks/models.hpp"
 #include "core/doctor/bounded.hpp"
+#include "core/doctor/local_proxy.hpp"
 #include "core/doctor/probe.hpp"
 #include "core/doctor/scene.hpp"
 #include "core/edit/mask.hpp"
@@ -243,7 +244,13 @@ Result<Report> diagnose(const std::vector<const agents::Agent*>& agents, Asked a
     }
     check_databrickscfg(scene, report.findings);
     check_credential(scene, patients, report.findings);
-    if (network == Network::use) examine_network(scene, patients, report);
+    if (network == Network::use) {
+        examine_network(scene, patients, report);
+        const Deadline deadline(surroundings.pacer, request_limit);
+        BoundedClient client(surroundings.http, deadline, request_limit);
+        for (auto& finding : examine_running_proxies(scene, client))
+            report.findings.push_back(std::move(finding));
+    }
     for (auto& patient : patients)
         for (auto& finding : patient.findings) report.findings.push_back(std::move(finding));
     return report;

@@ -165,6 +165,12 @@ Words words_for(const Scene& scene, const Patient& patient, const ProbeResult& r
     }
 }
 
+// Of an http:// URL.
+std::string port_of(const std::string& url) {
+    const auto parsed = http::parse_url(url);
+    return std::to_string(parsed && parsed->port != 0 ? parsed->port : 80);
+}
+
 Words words_for(const Patient& patient, const ProbeResult& result) {
     const auto& failure = *result.failure;
     const auto host = host_of(result.url);
@@ -179,7 +185,9 @@ Words words_for(const Patient& patient, const ProbeResult& result) {
             return {"proxy-not-running",
                     "nothing listens at " + host + ": " + patient.agent->display_name +
                         " waits or retries for minutes",
-                    "start what should listen there, or point the agent elsewhere: " + correct};
+                    patient.auth == "proxy"
+                        ? "start it: dbx-agents proxy --port " + port_of(result.url)
+                        : "start what should listen there, or point the agent elsewhere: " + correct};
         return {"connection-refused", "nobody answers at " + host,
                 "check the address, your VPN and the firewall"};
     case NetworkProblem::tls:

@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import sqlite3
+import subprocess
 import time
 import unittest
 
@@ -198,6 +199,50 @@ class Network(Base):
             finding = self.sick("proxy-not-running", "broken", agent)
             self.follow_the_address(finding)
             self.healthy("proxy-not-running", agent)
+
+    def start_proxy(self, command, *more):
+        """Starts the proxy as a fix says."""
+        words = command.split()
+        self.assertEqual(words[:2], ["dbx-agents", "proxy"])
+        process = self.h.spawn(*words[1:], *more, env=self.env, stderr=subprocess.DEVNULL)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        self.assertIn(b"listening on", process.stdout.readline())
+
+    def set_up_for_the_proxy(self):
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        for agent in ("codex", "claude", "gemini"):
+            self.configure(agent, "proxy", f"--via-proxy={port}")
+        self.h.secrets += re.findall(r"dbxl_[0-9a-f]{64}", (self.h.state / "local_keys.json").read_text())
+        return port
+
+    def test_the_local_proxy_does_not_run(self):
+        port = self.set_up_for_the_proxy()
+        self.doctor("codex", "claude", "gemini")
+        hits = [f for f in self.document["findings"] if f["id"] == "proxy-not-running"]
+        self.assertEqual({f["agent"] for f in hits}, {"codex", "claude", "gemini"})
+        self.assertEqual({f["fix"] for f in hits}, {f"start it: dbx-agents proxy --port {port}"})
+        self.start_proxy(hits[0]["fix"].removeprefix("start it: "))
+        self.assertEqual(set(self.doctor("codex", "claude", "gemini")), {"claude-betas-off"}, json.dumps(self.document, indent=1))
+        self.assertEqual({p["outcome"] for p in self.document["probes"]}, {"ok"})
+
+    def test_the_running_proxy_cannot_write_its_ledger(self):
+        port = self.set_up_for_the_proxy()
+        notes = self.h.base / "notes.txt"
+        notes.write_text("not a database\n" * 100)
+        self.start_proxy(f"dbx-agents proxy --port {port}", "--ledger", str(notes))
+        finding = self.sick("proxy-ledger", "warning", "claude", file=notes)
+        self.assertIn(str(port), finding["what"])
+        self.assertIn("move away", finding["fix"])
+        self.assertEqual(self.shell(":", "doctor", "--offline", "claude").stdout.count("ledger"), 0, "nobody is asked")
+        notes.rename(self.h.base / "notes-elsewhere.txt")
+        deadline = time.monotonic() + 30
+        while '"proxy-ledger"' in self.shell(":", "doctor", "--json", "claude").stdout:  # the proxy tries again by itself
+            self.assertLess(time.monotonic(), deadline)
+        self.healthy("proxy-ledger", "claude")
 
     def follow_the_address(self, finding):
         """Runs the setup command inside a fix, with the address of the right workspace."""
