@@ -24,6 +24,14 @@ namespace {
 using SteadyClock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
+// "30 seconds", "1 second", "0.3 seconds".
+std::string in_words(milliseconds time) {
+    const auto tenths = (time.count() + 50) / 100;
+    std::string text = std::to_string(tenths / 10);
+    if (tenths % 10 != 0) text += "." + std::to_string(tenths % 10);
+    return text + (text == "1" ? " second" : " seconds");
+}
+
 struct Pipe {
     Descriptor read;
     Descriptor write;
@@ -203,7 +211,7 @@ Result<ProcessResult> RealProcess::run(const ProcessRequest& request) {
         if (left.count() <= 0) {
             end_group(child);
             return fail(ErrorKind::timeout, name + " did not answer",
-                        "it was ended after " + std::to_string(request.timeout.count()) + " ms",
+                        "it was ended after " + in_words(request.timeout),
                         "run it by hand to see what it waits for: " + posix::shown(request.program));
         }
         std::array<struct pollfd, 2> wait = {

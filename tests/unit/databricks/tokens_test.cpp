@@ -309,7 +309,7 @@ TEST_CASE("a tool that is missing, fails, hangs or prints garbage is a credentia
     CHECK(has(error_of(cli(), prints(0, "{}", "")).why, "empty"));
     CHECK(has(error_of(cli(), prints(0, R"({"access_token":"a\r\nb"})", "")).why, "line end"));
     const auto hangs = error_of(cli(), [](const system::ProcessRequest&) -> Result<system::ProcessResult> {
-        return fail(ErrorKind::timeout, "databricks did not answer", "it was ended after 30000 ms",
+        return fail(ErrorKind::timeout, "databricks did not answer", "it was ended after 30 seconds",
                     "run it by hand");
     });
     CHECK(hangs.what == "databricks did not answer");

@@ -67,6 +67,7 @@ TEST_CASE("a child that hangs is killed together with its own children") {
     REQUIRE_FALSE(result);
     CHECK(result.error().kind == ErrorKind::timeout);
     CHECK(result.error().what == "sh did not answer");
+    CHECK(result.error().why == "it was ended after 0.2 seconds");
     CHECK(std::chrono::steady_clock::now() - start < 10s);
     CHECK(no_children());
 }
