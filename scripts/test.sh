@@ -24,5 +24,9 @@ build asan
 if [ "${DBX_AGENTS_E2E-}" = 1 ] && [ -x scripts/e2e.sh ]; then
     say "end to end, with the real agents"
     scripts/e2e.sh
+    say "the tables' SQL by another grammar"
+    status=0
+    DBX_AGENTS_BIN=build/dev/cli/dbx-agents python3 -B tests/e2e/ddl_grammar.py || status=$?
+    [ "$status" = 0 ] || [ "$status" = 77 ] || exit "$status" # 77: skipped, it said why
 fi
 check asan
