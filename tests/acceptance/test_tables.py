@@ -460,6 +460,12 @@ class Tables(Test):
         ends = [process.communicate(timeout=60) + (process.returncode,) for process in running]
         self.assertEqual({(out.decode(), code) for out, _, code in ends}, {(standin.PAT + "\n", 0)}, ends)
         self.assertEqual(len(calls.read_text().splitlines()), 1)
+        # What they share on the disk is for this user alone.
+        folder = self.h.home / ".local/state/dbx-agents/tokens"
+        kept = list(folder.iterdir())
+        self.assertTrue(kept)
+        self.assertEqual({path.stat().st_mode & 0o777 for path in (folder, folder.parent)}, {0o700})
+        self.assertEqual({path.stat().st_mode & 0o777 for path in kept}, {0o600})
 
     def test_no_workspace_is_wrong_usage_and_no_credential_is_4(self):
         nothing = {"DATABRICKS_HOST": None, "DATABRICKS_TOKEN": None}
