@@ -440,6 +440,16 @@ class Tls(ProxyTest):
             self.is_200(self.ask(client=c))
         self.assertEqual(len(self.up.connections), 1)
 
+    def test_the_configuration_names_a_ca_besides_the_systems(self):
+        self.up = self.tls_upstream()
+        config = scratch_folder(self) / "config.toml"
+        config.write_text(f'[network]\nca_file = "{self.authority.ca}"\n')
+        self.p = self.proxy(env={"NO_PROXY": "127.0.0.1", "DBX_AGENTS_CONFIG": config})
+        self.is_200(self.ask())
+        config.write_text('[network]\nca_file = "/nowhere.pem"\n')
+        self.p = self.proxy(env={"NO_PROXY": "127.0.0.1", "DBX_AGENTS_CONFIG": config})
+        self.assertIn("/nowhere.pem", self.is_ours(self.ask(), 502, dialect="anthropic").text)
+
     def test_a_certificate_for_another_name_is_refused(self):
         self.up = self.tls_upstream()
         tunnel = Tunnel(self.up.port)
