@@ -113,13 +113,19 @@ TEST_CASE("the program is named as PATH names it when that is this very file") {
     ::setenv("PATH", before.c_str(), 1);
 }
 
+namespace {
+
+volatile sig_atomic_t heard = 0;
+void hear(int) {
+    heard = 1;
+}
+
+} // namespace
+
 TEST_CASE("signals only set a flag while a guard lives, also with guards inside guards") {
-    const auto handler = [](int signal) {
-        struct sigaction action = {};
-        ::sigaction(signal, nullptr, &action);
-        return action.sa_handler;
-    };
-    const auto before = handler(SIGTERM);
+    const SignalHandler term(SIGTERM, SIG_DFL);
+    const SignalHandler interrupt(SIGINT, SIG_DFL);
+    const SignalHandler hangup(SIGHUP, SIG_DFL);
     {
         const InterruptGuard outer;
         CHECK(!InterruptGuard::interrupted());
@@ -132,9 +138,20 @@ TEST_CASE("signals only set a flag while a guard lives, also with guards inside 
         REQUIRE(::raise(SIGHUP) == 0);
         REQUIRE(::raise(SIGINT) == 0);
     }
-    CHECK((handler(SIGTERM) == before));
+    CHECK((SignalHandler::of(SIGTERM) == SIG_DFL));
     const InterruptGuard later;
     CHECK(!InterruptGuard::interrupted());
+}
+
+TEST_CASE("a signal that somebody waits for himself stays his") {
+    const SignalHandler term(SIGTERM, hear);
+    {
+        const InterruptGuard guard;
+        REQUIRE(::raise(SIGTERM) == 0);
+        CHECK(heard == 1);
+        CHECK(!InterruptGuard::interrupted());
+    }
+    CHECK((SignalHandler::of(SIGTERM) == hear));
 }
 
 TEST_CASE("a signal that nohup ignores stays ignored") {

@@ -151,6 +151,7 @@ TEST_CASE("a link, a pipe or a folder in the lock's place is refused") {
 TEST_CASE("an interrupt ends the wait for a lock") {
     const Sandbox box;
     const Holder holder(box / "lock");
+    const SignalHandler term(SIGTERM, SIG_DFL);
     const InterruptGuard guard;
     REQUIRE(::raise(SIGTERM) == 0);
     const auto lock = Lock::acquire(box / "lock", 60000);

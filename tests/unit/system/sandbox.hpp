@@ -4,6 +4,7 @@
 #include "core/system/files.hpp"
 
 #include <doctest/doctest.h>
+#include <signal.h>
 
 #include <functional>
 #include <map>
@@ -38,6 +39,28 @@ class Sandbox {
 inline constexpr unsigned ordinary_user = 65534;
 std::string as_ordinary_user(const std::function<std::string()>& work);
 bool is_root();
+
+// A handler for as long as it lives. doctest has handlers of its own while a test runs; the program starts
+// without any.
+class SignalHandler {
+  public:
+    SignalHandler(int signal, void (*handler)(int))
+        : signal_(signal)
+        , before_(::signal(signal, handler)) {}
+    ~SignalHandler() { ::signal(signal_, before_); }
+    SignalHandler(const SignalHandler&) = delete;
+    SignalHandler& operator=(const SignalHandler&) = delete;
+
+    static void (*of(int signal))(int) {
+        struct sigaction action = {};
+        ::sigaction(signal, nullptr, &action);
+        return action.sa_handler;
+    }
+
+  private:
+    int signal_;
+    void (*before_)(int);
+};
 
 // In a child process with a mount table of its own; nullopt when the system does not let us have one.
 std::optional<std::string> with_own_mounts(const std::function<std::string()>& work);
