@@ -278,8 +278,9 @@ void ClientConnection::begin_request(const Head& head, std::size_t head_bytes) {
     unread_from_ = head_bytes;
     body_.push_back(std::move(in_));
     feed_body();
-    if (phase_ != Phase::waiting) return; // refused
-    if (!exchange_.gathers && !exchange_.gone_on) go_on();
+    // Waiting, refused, or, where the model had to be known first, on its way already.
+    if (phase_ == Phase::waiting && !exchange_.gathers && !exchange_.gone_on) go_on();
+    if (phase_ == Phase::forwarding) pump(); // what feed_body() queued behind its go_on()
     if (phase_ == Phase::waiting || phase_ == Phase::forwarding) arm_read();
 }
 

@@ -29,6 +29,7 @@ class ClientConnection final : public std::enable_shared_from_this<ClientConnect
     void drain(); // ends when its request has ended
     bool is_late(SteadyTime now) const;
     void too_late();
+    void committed(std::uint64_t number); // the row of that request
 
     void upstream_bytes(const error_code& error, std::size_t count) override;
     void upstream_writable(const error_code& error) override;

@@ -124,6 +124,8 @@ void ClientConnection::settle(usage::End end, std::string_view error_class, Then
     }
     usage::Row row;
     if (exchange_.meter) row.usage = exchange_.meter->finish(end);
+    // What only looks at an answer again (GET /responses/ID) has used nothing.
+    if (!exchange_.route.generates) row.usage.forget_counts();
     const auto& model = exchange_.model_sent.empty() ? exchange_.model_asked : exchange_.model_sent;
     const auto cost = exchange_.policy->prices->cost(model, row.usage);
     if (exchange_.ticket != 0 && !exchange_.in_line) {
@@ -139,11 +141,12 @@ void ClientConnection::settle(usage::End end, std::string_view error_class, Then
         do_then();
         return;
     }
+    // The exchange needs its texts no more: it is settled, and the next request begins a new one.
     row.started_at = exchange_.began_at;
-    row.agent = exchange_.agent;
+    row.agent = std::move(exchange_.agent);
     row.dialect = usage::name_of(exchange_.route.dialect);
-    row.route = exchange_.route.name;
-    row.model_asked = exchange_.model_asked;
+    row.route = std::move(exchange_.route.name);
+    row.model_asked = std::move(exchange_.model_asked);
     row.status = exchange_.status;
     row.error_class = !error_class.empty() ? ledger_word(error_class) : row.usage.error_class;
     row.streamed = exchange_.streamed;
@@ -154,21 +157,22 @@ void ClientConnection::settle(usage::End end, std::string_view error_class, Then
     row.queued = exchange_.queued;
     row.first_byte = exchange_.first_byte;
     row.total = since_begin();
-    row.limit_hit = exchange_.limit_hit;
+    row.limit_hit = std::move(exchange_.limit_hit);
     row.bytes_in = body_bytes_;
     row.bytes_out = exchange_.bytes_out;
-    row.upstream_request_id = exchange_.upstream_id;
+    row.upstream_request_id = std::move(exchange_.upstream_id);
     if (then == Then::nothing) {
         ledger->add(exchange_.row, std::move(row), {});
         return;
     }
     ledger->add(exchange_.row, std::move(row),
-                [weak = weak_from_this(), number = number_, &loop = loop_](bool) {
-                    loop.post([weak, number] {
-                        const auto self = weak.lock();
-                        if (self && self->number_ == number && self->phase_ != Phase::closed) self->do_then();
-                    });
+                [weak = weak_from_this(), number = number_, &loop = loop_](bool) mutable {
+                    loop.post_committed(std::move(weak), number);
                 });
+}
+
+void ClientConnection::committed(std::uint64_t number) {
+    if (number_ == number && phase_ != Phase::closed) do_then();
 }
 
 // The row is committed, or there is none.

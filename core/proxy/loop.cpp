@@ -75,6 +75,26 @@ void Loop::post(std::function<void()> work) {
     asio::post(io_, std::move(work));
 }
 
+void Loop::post_committed(std::weak_ptr<ClientConnection> connection, std::uint64_t number) {
+    bool first = false;
+    {
+        const std::lock_guard lock(committed_guard_);
+        first = committed_.empty();
+        committed_.push_back({std::move(connection), number});
+    }
+    if (first) asio::post(io_, [this] { tell_committed(); });
+}
+
+void Loop::tell_committed() {
+    {
+        const std::lock_guard lock(committed_guard_);
+        telling_.swap(committed_);
+    }
+    for (const auto& one : telling_)
+        if (const auto connection = one.connection.lock()) connection->committed(one.number);
+    telling_.clear();
+}
+
 void Loop::set_policy(std::shared_ptr<const Policy> policy) {
     post([this, policy = std::move(policy)] { policy_ = policy; });
 }
@@ -168,6 +188,7 @@ void Loop::tick() {
             return true;
         };
         std::erase_if(idle_, old);
+        blocks_.trim();
         if (!(draining_ && connections_.empty())) tick();
     });
 }

@@ -14,6 +14,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -53,6 +54,8 @@ class Loop {
     void begin_drain(); // no new connections; ends when the last request has ended
     void stop();        // at once
     void post(std::function<void()> work);
+    // The row of that connection's request is committed. Rows are committed in groups: so are these.
+    void post_committed(std::weak_ptr<ClientConnection> connection, std::uint64_t number);
 
     const Counters& counters() const { return counters_; }
 
@@ -84,6 +87,7 @@ class Loop {
     void admit_socket(Socket socket);
     void tick();
     void end_if_drained();
+    void tell_committed();
 
     const Shared shared_;
     std::shared_ptr<const Policy> policy_;
@@ -94,6 +98,13 @@ class Loop {
     asio::executor_work_guard<asio::io_context::executor_type> work_;
     BlockPool blocks_;
     Counters counters_;
+    struct Committed {
+        std::weak_ptr<ClientConnection> connection;
+        std::uint64_t number;
+    };
+    std::mutex committed_guard_;
+    std::vector<Committed> committed_; // by the guard
+    std::vector<Committed> telling_;
     std::unordered_map<ClientConnection*, std::shared_ptr<ClientConnection>> connections_;
     std::vector<std::shared_ptr<Upstream>> idle_;
     std::vector<std::pair<std::weak_ptr<Upstream>, SteadyTime>> handshaking_; // with their deadlines

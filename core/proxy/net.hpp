@@ -7,6 +7,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstring>
@@ -53,10 +54,16 @@ class BlockPool {
     }
 
     std::size_t in_use() const { return in_use_; }
+    // Gives memory back: half of the free blocks each time, down to a few.
+    void trim() {
+        if (free_.size() > few_free && free_.size() > in_use_)
+            free_.resize(std::max(few_free, free_.size() / 2));
+    }
 
   private:
     std::size_t in_use_ = 0;
-    static constexpr std::size_t most_free = 32;
+    static constexpr std::size_t most_free = 256; // while there is much to do: 16 MB
+    static constexpr std::size_t few_free = 8;    // kept when there is nothing to do
     std::vector<std::unique_ptr<Block>> free_;
 };
 
