@@ -15,6 +15,8 @@ import readers  # noqa: E402  the acceptance suite's own readers of TOML, JSON a
 
 # Codex and Gemini send even loopback requests to a proxy of the environment; setup has no place of theirs to write this to.
 DIRECT = {"NO_PROXY": "127.0.0.1,localhost"}
+# A company's proxy that is not there: what setup wrote to NO_PROXY must keep the agent away from it.
+BEHIND = {name: "http://127.0.0.1:9" for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")}
 
 
 class Unexpected(Exception):
@@ -41,6 +43,7 @@ class Scenario:
     rewrite: bool = False  # afterwards the agent writes its file anew, by a command of its own
     new_only: bool = False
     quick: bool = False
+    behind: bool = False  # a company's proxy is in the shell, and no NO_PROXY
 
 
 @dataclass
@@ -119,6 +122,10 @@ class Codex:
             Scenario("helper", "helper, over the documents' `profile`", self.seeds("codex/19-old-databricks-document.toml")),
             Scenario("pat", "pat, over a `profile` of the user", self.seeds("codex/20-profile-between-keys.toml")),
             Scenario("pat", "pat; then Codex rewrites its CRLF file", self.seeds("codex/13-crlf.toml"), rewrite=True),
+            Scenario("proxy", "proxy, behind a company's proxy", self.seeds("codex/25-model-and-provider.toml", "codex-env/01-other-keys.env"),
+                     quick=True, behind=True),
+            Scenario("proxy", "proxy, over a `profile` of the user; then Codex rewrites its file",
+                     self.seeds("codex/20-profile-between-keys.toml", "codex-env/02-stale-token.env"), rewrite=True),
         ]
 
     def binary(self, prefix):
@@ -131,8 +138,8 @@ class Codex:
     def rewrite(self, program):
         return [program, "mcp", "add", "e2e", "--", "true"]
 
-    def environment(self):
-        return dict(DIRECT)
+    def environment(self, scenario):
+        return dict(BEHIND if scenario.behind else DIRECT)
 
     def script(self, scenario, tools):
         return None
@@ -168,6 +175,9 @@ class Claude:
             Scenario("env", "env, over another gateway", self.seeds("claude/03-other-gateway-tabs.json")),
             Scenario("helper", "helper, model alias and sub-agents; then Claude Code rewrites its file",
                      self.seeds("claude/01-dotfiles.json"), turn="side", rewrite=True),
+            Scenario("proxy", "proxy, over an old token, helper and no_proxy", self.seeds("claude/16-old-token-and-helper.json"), quick=True),
+            Scenario("proxy", "proxy, model alias and sub-agents; then Claude Code rewrites its file",
+                     self.seeds("claude/01-dotfiles.json"), turn="side", rewrite=True),
         ]
 
     def binary(self, prefix):
@@ -182,9 +192,8 @@ class Claude:
     def rewrite(self, program):
         return [program, "plugin", "enable", "linter@team"]
 
-    def environment(self):
-        # A company's proxy that is not there: what setup wrote to NO_PROXY must keep Claude Code away from it.
-        return {"HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9",
+    def environment(self, scenario):
+        return {"HTTP_PROXY": BEHIND["HTTP_PROXY"], "HTTPS_PROXY": BEHIND["HTTPS_PROXY"],
                 "CLAUDE_CODE_MAX_RETRIES": "1", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
                 "CLAUDE_CODE_DISABLE_OFFICIAL_MARKETPLACE_AUTOINSTALL": "1"}
 
@@ -261,6 +270,12 @@ class Gemini:
                      turn="side", new_only=True),
             Scenario("env", "env; then Gemini CLI rewrites its file",
                      self.seeds("gemini-env/09-empty.env", "gemini-settings/02-comments.json"), rewrite=True),
+            Scenario("proxy", "proxy, behind a company's proxy",
+                     self.seeds("gemini-env/02-company.env", "gemini-settings/02-comments.json"), quick=True, new_only=True, behind=True),
+            Scenario("proxy", "proxy, over a personal key", self.seeds("gemini-env/01-personal.env", "gemini-settings/01-legacy-flat.json")),
+            Scenario("proxy", "proxy, web search and sub-agent; then Gemini CLI rewrites its file",
+                     self.seeds("gemini-env/12-the-document.env", "gemini-settings/05-minified.json"), turn="side", new_only=True,
+                     rewrite=True),
         ]
 
     def binary(self, prefix):
@@ -272,8 +287,8 @@ class Gemini:
     def rewrite(self, program):
         return [program, "mcp", "add", "--scope", "user", "e2e", "true"]
 
-    def environment(self):
-        return {"GEMINI_CLI_TRUST_WORKSPACE": "true", **DIRECT}
+    def environment(self, scenario):
+        return {"GEMINI_CLI_TRUST_WORKSPACE": "true", **(BEHIND if scenario.behind else DIRECT)}
 
     def script(self, scenario, tools):
         """A "side" turn's first answers: a tool that asks a model of its own, and a sub-agent, which then ends its task."""

@@ -2,7 +2,9 @@
 `dbx-agents revert` then gives the user's files back. Started by scripts/e2e.sh; Python's standard library only.
 
 Every row of the table: a new HOME with realistic user files, setup, setup --check (nothing left to do), one turn of the agent,
-the stand-in's record, revert, and the files compared.
+the stand-in's record, revert, and the files compared. The auth form "proxy" has `dbx-agents proxy` between the two.
+
+The cases of the proxy (proxy_cases.py) come after that.
 """
 
 import argparse
@@ -13,22 +15,20 @@ import os
 import shutil
 import signal
 import socket
-import stat
 import struct
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from agents import AGENTS, HERE, Turn, Unexpected, readers, shape, want
+from agents import AGENTS, HERE, Unexpected, shape, want
+from local_proxy import LocalProxy, free_port
+from proxy_cases import CASES, play_cases
+from scene import TURN_SECONDS, Scene, check_reverted, clip, run
 
 ROOT = HERE.parent.parent
 NPM_SECONDS = 900
-TURN_SECONDS = 300  # far more than any turn needs: a hang is a failure, not a stuck build
-COMMAND_SECONDS = 60
 OFFLINE_WORDS = ("ENOTFOUND", "EAI_AGAIN", "ETIMEDOUT", "ECONNREFUSED", "ECONNRESET", "ENETUNREACH", "EHOSTUNREACH", "ERR_SOCKET_TIMEOUT")
-MISSING = object()
 
 
 class Offline(Exception):
@@ -37,29 +37,6 @@ class Offline(Exception):
 
 def say(text):
     print("==> " + text, file=sys.stderr, flush=True)
-
-
-def run(argv, environment, cwd, seconds):
-    """A command in a process group of its own, all of which ends with it: agents leave helpers behind."""
-    process = subprocess.Popen([str(word) for word in argv], env=environment, cwd=cwd, stdin=subprocess.DEVNULL,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
-    try:
-        out, err = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired as late:
-        os.killpg(process.pid, signal.SIGKILL)
-        out, err = process.communicate()
-        raise Unexpected(f"no end after {seconds} s: {argv[0]}\n{clip(out)}\n{clip(err)}") from late
-    finally:
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-    return Turn(process.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
-
-
-def clip(text, limit=3000):
-    text = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-    return text if len(text) <= limit else text[:limit] + f"\n… ({len(text)} characters)"
 
 
 # ---------------------------------------------------------------- npm
@@ -121,72 +98,6 @@ def leave_the_network():
 # ---------------------------------------------------------------- one row
 
 
-class Scene:
-    """A throw-away HOME with the user's files, and the programs by name on PATH."""
-
-    def __init__(self, base, agent, prefix, program, files):
-        self.base = Path(tempfile.mkdtemp(prefix=f"{agent.name}-", dir=base))
-        self.home, self.temporary, self.project, self.bin = (self.base / name for name in ("home", "tmp", "project", "bin"))
-        for folder in (self.home, self.temporary, self.project, self.bin):
-            folder.mkdir()
-        self.agent = agent
-        (self.bin / agent.name).symlink_to(prefix / "node_modules/.bin" / agent.name)  # as npm leaves it on PATH
-        (self.bin / "dbx-agents").symlink_to(program)
-        (self.bin / "node").symlink_to(shutil.which("node"))
-        for name, data in files.items():
-            path = self.home / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
-            path.chmod(0o644)
-
-    def close(self):
-        shutil.rmtree(self.base, ignore_errors=True)
-
-    def environment(self, **more):
-        return {"HOME": str(self.home), "PATH": f"{self.bin}:/usr/bin:/bin", "TMPDIR": str(self.temporary), "LANG": "C.UTF-8",
-                "TERM": "dumb", **more}
-
-    def dbx_agents(self, *words, code=0, **more):
-        result = run([self.bin / "dbx-agents", *words], self.environment(**more), self.project, COMMAND_SECONDS)
-        want(result.code == code, f"dbx-agents {' '.join(words)} ended with {result.code}, not {code}\n{clip(result.out + result.err)}")
-        return result
-
-    def snapshot(self):
-        """path -> (mode, bytes) of every file of the HOME; not dbx-agents' own state."""
-        seen = {}
-        for folder, folders, names in os.walk(self.home):
-            inside = os.path.relpath(folder, self.home)
-            if inside == ".local/state":
-                folders[:] = [name for name in folders if name != "dbx-agents"]
-            for name in names:
-                path = Path(folder) / name
-                if path.is_file() and not path.is_symlink():
-                    seen[os.path.normpath(os.path.join(inside, name))] = (stat.S_IMODE(path.stat().st_mode), path.read_bytes())
-        return seen
-
-
-def check_reverted(agent, before, written, used, after):
-    """Bytes and mode where nobody wrote after setup; key by key where the agent did."""
-    touched = {name for name in before.keys() | written.keys() if before.get(name) != written.get(name)}
-    want(touched and touched <= agent.ours, f"setup wrote {sorted(touched)}")
-    by_key = []
-    for name in sorted(touched):
-        if used.get(name) == written.get(name):
-            want(after.get(name) == before.get(name),
-                 f"{name} is not as before:\n--- before\n{before.get(name)}\n--- after revert\n{after.get(name)}")
-            continue
-        by_key.append(name)
-        want(name in agent.parse, f"{agent.title} rewrote {name}, which has no keys to compare")
-        flat = [readers.flatten(agent.parse[name](state[name][1])) if name in state else {} for state in (before, written, used, after)]
-        for key in set().union(*flat):
-            old, ours, theirs, now = (values.get(key, MISSING) for values in flat)
-            wanted = old if theirs == ours else theirs
-            want(now == wanted, f"{name}: {'.'.join(key)} is not as before ({agent.title} had rewritten the file)")
-    others = [name for name in before if name not in touched and after.get(name) != used.get(name)]
-    want(not others, f"revert changed {others}")
-    return by_key
-
-
 def play(agent, scenario, prefix, options, workspace, number, tools):
     """One row; gives the words of its outcome and the seconds of the turn."""
     url = f"http://127.0.0.1:{workspace.port}"
@@ -194,13 +105,17 @@ def play(agent, scenario, prefix, options, workspace, number, tools):
     token = f"dapi{scenario.form}{number:04}".ljust(36, "e")
     workspace.control("POST", "tokens", {"value": token, "owner": "ada@example.com"})
     files = dict(scenario.files)
-    if scenario.form == "helper":
+    if scenario.form in ("helper", "proxy"):
         files[".databrickscfg"] = f"[DEFAULT]\nhost = {url}\ntoken = {token}\n".encode()
     scene = Scene(options.scenes, agent, prefix, options.program, files)
+    proxy = None
     try:
         before = scene.snapshot()
         given = {"DATABRICKS_TOKEN": token} if scenario.form == "pat" else {}
         setup = ["setup", agent.name, "--workspace", url, "--auth", scenario.form]
+        if scenario.form == "proxy":
+            port = free_port()
+            setup.append(f"--via-proxy={port}")
         scene.dbx_agents(*setup, "--yes", **given)
         written = scene.snapshot()
         scene.dbx_agents(*setup, "--check", **given)
@@ -210,6 +125,8 @@ def play(agent, scenario, prefix, options, workspace, number, tools):
         if scenario.form == "helper":
             printed = scene.dbx_agents("auth", "token", "--workspace", url).out
             want(printed == token + "\n", f"auth token printed {printed!r}")
+        if scenario.form == "proxy":
+            proxy = LocalProxy(scene, port)
 
         text = f"The stand-in answers number {number}."
         workspace.control("POST", "settings", {"text": text})
@@ -220,13 +137,13 @@ def play(agent, scenario, prefix, options, workspace, number, tools):
         workspace.control("DELETE", "requests")
         exported = {agent.token_variable: token} if scenario.form == "env" else {}
         program = agent.binary(prefix)
+        environment = scene.environment(**agent.environment(scenario), **exported)
         start = time.monotonic()
-        turn = run(agent.command(program, scene, scenario), scene.environment(**agent.environment(), **exported), scene.project,
-                   TURN_SECONDS)
+        turn = run(agent.command(program, scene, scenario), environment, scene.project, TURN_SECONDS)
         seconds = time.monotonic() - start
         turn.entries = workspace.requests()
         if scenario.rewrite:
-            result = run(agent.rewrite(program), scene.environment(**agent.environment(), **exported), scene.project, TURN_SECONDS)
+            result = run(agent.rewrite(program), environment, scene.project, TURN_SECONDS)
             want(result.code == 0, f"{agent.title} could not write its file: {clip(result.out + result.err)}")
         last = scene.temporary / "last.txt"
         turn.last = last.read_text() if last.exists() else ""
@@ -236,9 +153,15 @@ def play(agent, scenario, prefix, options, workspace, number, tools):
             answer = agent.answer(turn)
             want(answer == text, f"{agent.title} printed {answer!r}, not {text!r}")
             tools += [name for name in agent.check(turn.entries, token, scenario) if name not in tools]
+            if proxy:
+                proxy.stop()
+                rows, calls = proxy.rows(), [entry for entry in turn.entries if entry["method"] == "POST"]
+                want(len(rows) == len(calls), f"{len(rows)} rows in the ledger, {len(calls)} calls upstream")
+                want({(row["agent"], row["status"]) for row in rows} == {(agent.name, 200)}, f"the ledger says {rows}")
+                proxy.check_secrets(token)
         except (Unexpected, ValueError, KeyError, TypeError) as wrong:
             raise Unexpected(f"{wrong!r}\n--- the workspace saw\n" + "\n".join(map(shape, turn.entries)) +
-                             f"\n--- stdout\n{clip(turn.out)}\n--- stderr\n{clip(turn.err)}") from wrong
+                             f"\n--- stdout\n{clip(turn.out)}\n--- stderr\n{clip(turn.err)}" + (f"\n--- the proxy told\n{clip(proxy.told())}" if proxy else "")) from wrong
 
         scene.dbx_agents("revert", agent.name, "--yes")
         by_key = check_reverted(agent, before, written, used, scene.snapshot())
@@ -248,6 +171,8 @@ def play(agent, scenario, prefix, options, workspace, number, tools):
             say(f"kept: {scene.base}")
         raise
     finally:
+        if proxy:
+            proxy.close()
         if not options.keep:
             scene.close()
     return "ok" if not by_key else "ok, by key", seconds
@@ -289,22 +214,31 @@ def keep(text, options, failed):
     return path
 
 
+def table_of_cases(rows):
+    lines = ["| agent | version | through the proxy | outcome | seconds |", "|---|---|---|---|---|"]
+    return "\n".join(lines + [f"| {' | '.join(row)} |" for row in rows]) + "\n"
+
+
 def arguments():
     parser = argparse.ArgumentParser(prog="scripts/e2e.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", type=Path, required=True, help="dbx-agents")
     parser.add_argument("--stand-in", type=Path, required=True, help="dbx-agents-workspace")
-    parser.add_argument("--build", type=Path, default=ROOT / "build/e2e", help="holds agents/, table.md and, of runs of some rows only, table-of-some.md (default: build/e2e)")
+    parser.add_argument("--build", type=Path, default=ROOT / "build/e2e", help="holds agents/, table.md, proxy.md and, of runs of some rows only, table-of-some.md, proxy-of-some.md (default: build/e2e)")
     parser.add_argument("--agent", action="append", choices=[agent.name for agent in AGENTS], help="only this one (repeatable)")
     parser.add_argument("--version", action="append", help="only these versions of it: latest, or a number of the list")
-    parser.add_argument("--quick", action="store_true", help="the newest version of each, one auth form")
+    parser.add_argument("--quick", action="store_true", help="the newest version of each, one auth form and the proxy, its main cases")
+    parser.add_argument("--part", choices=["turns", "proxy"], help="only the turns of every auth form, or only the cases of the proxy")
+    parser.add_argument("--case", action="append", choices=[case[0] for case in CASES], help="only this case of the proxy (repeatable)")
     parser.add_argument("--update", action="store_true", help="ask npm for the newest versions again")
     parser.add_argument("--skip-if-offline", action="store_true", help="exit 77 when npm or the network is missing")
     parser.add_argument("--open-network", action="store_true", help="do not cut off the network during the turns")
     parser.add_argument("--keep", action="store_true", help="keep the throw-away homes")
     parser.add_argument("--readme", action="store_true", help="put the table into README.md when every row of a whole run is good")
     options = parser.parse_args()
-    if options.readme and not is_whole(options):
-        parser.error("--readme wants every row: leave out --agent, --version and --quick")
+    if options.readme and (not is_whole(options) or options.part == "proxy"):
+        parser.error("--readme wants every row: leave out --agent, --version, --quick and --part proxy")
+    if options.case:
+        options.part = "proxy"
     return options
 
 
@@ -343,12 +277,12 @@ def main():
     sys.path.insert(0, str(HERE.parent / "workspace"))
     import standin
 
-    rows, failed = [], 0
+    rows, cases, failed = [], [], 0
     with tempfile.TemporaryDirectory(prefix="dbx-e2e-", ignore_cleanup_errors=True) as base:
         options.scenes = Path(tempfile.mkdtemp(prefix="dbx-e2e-kept-")) if options.keep else Path(base)
         workspace = standin.Workspace(os.path.join(base, "workspace"))
         try:
-            for agent, version, scenarios in plan:
+            for agent, version, scenarios in plan if options.part != "proxy" else []:
                 prefix, tools = prefixes[agent, version], []
                 number = installed_version(agent, prefix)
                 for scenario in scenarios:
@@ -361,12 +295,22 @@ def main():
                         print(f"FAILED {name}: {wrong}\n", file=sys.stderr, flush=True)
                     rows.append((agent.title, number, scenario.title, outcome, "" if seconds is None else f"{seconds:.1f} s"))
                     say(f"{name}: {outcome}")
+            for number, (agent, version, _) in enumerate(plan if options.part != "turns" else [], 1):
+                prefix = prefixes[agent, version]
+                cases += play_cases(agent, installed_version(agent, prefix), agent.versions.index(version), prefix, options, workspace,
+                                    number, say)
         finally:
             workspace.stop()
-    text = table(rows)
-    path = keep(text, options, failed)
-    print(text, end="")
-    say(f"{len(rows) - failed} of {len(rows)} turns are good; the table is {path}")
+    failed += sum(case[3] == "FAILED" for case in cases)
+    if cases:
+        text = table_of_cases(cases)
+        (options.build / ("proxy.md" if is_whole(options) and not options.case else "proxy-of-some.md")).write_text(text)
+        print(text, end="\n" if rows else "")
+    if rows:
+        text = table(rows)
+        say(f"the table is {keep(text, options, failed)}")
+        print(text, end="")
+    say(f"{len(rows) + len(cases) - failed} of {len(rows) + len(cases)} are good")
     return 1 if failed else 0
 
 
