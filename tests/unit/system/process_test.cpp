@@ -1,4 +1,5 @@
 #include "core/system/process.hpp"
+#include "tests/unit/system/sandbox.hpp"
 
 #include <doctest/doctest.h>
 #include <signal.h>
@@ -112,6 +113,7 @@ TEST_CASE("a child ended by a signal has 128 + signal, and closed streams do not
 }
 
 TEST_CASE("an interrupt ends the child") {
+    const tests::SignalHandler handler(SIGINT, SIG_DFL);
     // The child sends the signal to us, its parent.
     const auto result = run(shell("kill -INT $PPID; sleep 60"));
     REQUIRE_FALSE(result);
