@@ -195,7 +195,7 @@ int run(const std::vector<std::string>& arguments, Context& context) {
         return exit_code(ErrorKind::usage);
     }
     if (const auto empty = empty_flag(chosen)) {
-        output.error(is_empty(*empty), "Nothing was changed.");
+        output.error(is_empty(*empty), command->second->state_after_error());
         return exit_code(ErrorKind::usage);
     }
 
