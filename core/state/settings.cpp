@@ -46,7 +46,8 @@ Result<Settings> Settings::load(const Sources& sources, const system::Environmen
     // 1. flags
     for (const auto& [key, value] : sources.flags) {
         const auto dot = key.rfind('.');
-        add(key, value, Rank::flag, "--" + (dot == std::string::npos ? key : key.substr(dot + 1)));
+        add(key, value, Rank::flag,
+            "--" + replace_all(dot == std::string::npos ? key : key.substr(dot + 1), "_", "-"));
     }
 
     // 2. the environment: ours, then Databricks' own names; an empty variable counts as unset
