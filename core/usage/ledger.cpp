@@ -7,9 +7,10 @@
 #include <atomic>
 #include <charconv>
 #include <condition_variable>
-#include <deque>
+#include <iterator>
 #include <mutex>
 #include <thread>
+#include <vector>
 
 namespace dbx::usage {
 
@@ -337,9 +338,11 @@ class RealLedger : public Ledger {
         for (;;) {
             const bool more = wait_for_work(guard);
             const auto flushes = flushes_asked_;
-            while (!queue_.empty()) {
-                pending_.push_back(std::move(queue_.front()));
-                queue_.pop_front();
+            if (pending_.empty()) {
+                pending_.swap(queue_);
+            } else {
+                std::move(queue_.begin(), queue_.end(), std::back_inserter(pending_));
+                queue_.clear();
             }
             const bool stopping = stop_;
             guard.unlock();
@@ -491,8 +494,8 @@ class RealLedger : public Ledger {
     mutable std::mutex mutex_;
     std::condition_variable wake_;
     std::condition_variable flushed_;
-    std::deque<Pending> queue_;   // by mutex_
-    std::deque<Pending> pending_; // changed by the writer, with mutex_ where rows go
+    std::vector<Pending> queue_;   // by mutex_
+    std::vector<Pending> pending_; // changed by the writer, with mutex_ where rows go
     std::size_t wake_at_ = SIZE_MAX;
     std::uint64_t flushes_asked_ = 0;
     std::uint64_t flushes_done_ = 0;

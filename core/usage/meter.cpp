@@ -31,6 +31,13 @@ std::uint64_t Usage::counted() const {
     return input.value_or(0) + cache_write.value_or(0) + output.value_or(0);
 }
 
+void Usage::forget_counts() {
+    for (auto* count :
+         {&input, &cache_read, &cache_write, &cache_write_5m, &cache_write_1h, &output, &reasoning})
+        count->reset();
+    output_estimate = 0;
+}
+
 struct Meter::State {
     enum class Form { undecided, sse, json, none };
 

@@ -34,6 +34,7 @@ struct Usage {
     // What limits and token budgets count: input, cache writes and output; nothing for reads of the cache.
     std::uint64_t counted() const;
     bool known() const { return input || output; }
+    void forget_counts();
 };
 
 // How an answer came to its end, as the proxy saw it: `cut` = the upstream broke off or the client went away.

@@ -63,6 +63,15 @@ std::string number(double value) {
     return text.data();
 }
 
+std::string words_of(const Price& price) {
+    std::string words = "in " + number(price.input) + " out " + number(price.output);
+    if (price.cache_read || price.cache_write)
+        words += " cache " + number(price.cache_read.value_or(price.input)) + "/" +
+                 number(price.cache_write.value_or(price.input));
+    if (price.cache_write_1h) words += "/" + number(*price.cache_write_1h);
+    return words + " (" + price.source + ")";
+}
+
 double amount(const std::optional<std::uint64_t>& count) {
     return static_cast<double>(count.value_or(0));
 }
@@ -113,6 +122,12 @@ Result<PriceBook> PriceBook::load(const state::Settings& settings) {
     return PriceBook(std::move(prices));
 }
 
+PriceBook::PriceBook(std::vector<Price> prices)
+    : prices_(std::move(prices)) {
+    words_.reserve(prices_.size());
+    for (const auto& price : prices_) words_.push_back(words_of(price));
+}
+
 const Price* PriceBook::find(std::string_view model) const {
     if (model.empty()) return nullptr;
     const Price* best = nullptr;
@@ -146,12 +161,7 @@ std::optional<Cost> PriceBook::cost(std::string_view model_asked, const Usage& u
     const auto* price = find(model_asked);
     if (price == nullptr) price = find(usage.model_answered);
     if (price == nullptr) return std::nullopt;
-    std::string words = "in " + number(price->input) + " out " + number(price->output);
-    if (price->cache_read || price->cache_write)
-        words += " cache " + number(price->cache_read.value_or(price->input)) + "/" +
-                 number(price->cache_write.value_or(price->input));
-    if (price->cache_write_1h) words += "/" + number(*price->cache_write_1h);
-    return Cost{usd_of(*price, usage), words + " (" + price->source + ")"};
+    return Cost{usd_of(*price, usage), words_[static_cast<std::size_t>(price - prices_.data())]};
 }
 
 } // namespace dbx::usage

@@ -26,7 +26,8 @@ struct Price {
 
 struct Cost {
     double usd = 0;
-    std::string price; // for Row::price: "in 5 out 25 cache 0.5/6.25 (config.toml:12)"
+    // For Row::price: "in 5 out 25 cache 0.5/6.25 (config.toml:12)". The book's own.
+    std::string_view price;
 };
 
 // The prices in use: [[price]] of the configuration before the built-in list.
@@ -34,8 +35,7 @@ class PriceBook {
   public:
     // Error: an entry without a model, or with something else than a number (kind usage, with file and line).
     static Result<PriceBook> load(const state::Settings& settings);
-    explicit PriceBook(std::vector<Price> prices)
-        : prices_(std::move(prices)) {}
+    explicit PriceBook(std::vector<Price> prices);
 
     // The price of a model. An exact name wins over a glob, a longer
     // glob over a shorter one, the configuration over the list. `databricks-x`, `system.ai.x` and `x` are one
@@ -50,6 +50,7 @@ class PriceBook {
 
   private:
     std::vector<Price> prices_;
+    std::vector<std::string> words_; // of each price, for Cost
 };
 
 double usd_of(const Price& price, const Usage& usage);
