@@ -33,16 +33,12 @@ class ProxyStop : public Command {
         }
         const auto end = session.pacer().now() + patience;
         for (const auto& proxy : *running) {
-            while (true) {
-                const auto still = state::running_proxies(session.environment(), session.files(), proxy.port);
-                if (!still) return fail(still.error());
-                if (still->empty() || still->front().process_id != proxy.process_id) break;
+            while (system::process_exists(proxy.process_id)) {
                 if (session.pacer().now() > end)
-                    return fail(
-                        ErrorKind::timeout, fmt::format("the proxy on port {} has not ended yet", proxy.port),
-                        fmt::format("process {} still finishes requests", proxy.process_id),
-                        fmt::format("ask again, which ends it at once: dbx-agents proxy stop --port {}",
-                                    proxy.port));
+                    return fail(ErrorKind::timeout,
+                                fmt::format("the proxy on port {} has not ended yet", proxy.port),
+                                fmt::format("process {} still finishes requests", proxy.process_id),
+                                fmt::format("a second signal ends it at once: kill {}", proxy.process_id));
                 output.progress(fmt::format("waiting for the requests of the proxy on port {}", proxy.port));
                 if (!session.pacer().wait(look_every)) {
                     output.progress("");

@@ -198,6 +198,7 @@ void Server::run() {
                 it.services.log("no new requests; waiting up to " + std::to_string(it.options.drain.count()) +
                                 " s for those under way");
                 for (auto& loop : it.loops) loop->begin_drain();
+                it.services.listener_closed();
                 timer.expires_after(it.options.drain);
                 timer.async_wait([&](const error_code& cancelled) {
                     if (cancelled) return;

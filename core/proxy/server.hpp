@@ -31,7 +31,8 @@ struct ServerServices {
     // Whether files that read_policy reads have changed since it ran (keys that setup made): asked every
     // other second.
     std::function<bool()> policy_changed;
-    usage::Ledger* ledger = nullptr; // null: --no-ledger. Outlives the server.
+    usage::Ledger* ledger = nullptr;       // null: --no-ledger. Outlives the server.
+    std::function<void()> listener_closed; // the port is free: another proxy may have it
     // What /status says besides the counters: a JSON object's members, without secrets. Any thread.
     std::function<std::string()> about;
     // One line, without secrets; any thread. `warn`: what has to be heard at every level.

@@ -62,6 +62,22 @@ Result<void> ask_to_end(long process_id) {
                 "");
 }
 
+bool process_exists(long process_id) {
+    if (process_id <= 0 || (::kill(static_cast<pid_t>(process_id), 0) != 0 && errno != EPERM)) return false;
+#ifdef __linux__
+    // One that has ended and whose parent has not looked yet is there only by number: "PID (name) Z …".
+    std::string text;
+    const posix::Descriptor file(
+        ::open(("/proc/" + std::to_string(process_id) + "/stat").c_str(), O_RDONLY | O_CLOEXEC));
+    if (file.valid() && posix::read_all(file.get(), text, 4096) == 0) {
+        const auto name_end = text.rfind(')');
+        if (name_end != std::string::npos && name_end + 2 < text.size() && text[name_end + 2] == 'Z')
+            return false;
+    }
+#endif
+    return true;
+}
+
 long process_id() {
     return static_cast<long>(::getpid());
 }

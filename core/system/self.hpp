@@ -26,6 +26,9 @@ std::optional<long> lock_holder(const Path& path);
 // Asks a process to end (SIGTERM). Error: it is not there, or not ours.
 Result<void> ask_to_end(long process_id);
 
+// Whether a process of that number runs.
+bool process_exists(long process_id);
+
 long process_id();
 
 } // namespace dbx::system
