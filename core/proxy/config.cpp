@@ -161,7 +161,7 @@ Result<usage::Limiter::Options> limiter_options(const state::Settings& settings)
         const auto setting = settings.find(key);
         if (!setting) return;
         usage::LimitRule rule;
-        rule.name = replace_all(setting->origin, "_", "-");
+        rule.name = setting->origin;
         rule.where = "the command line";
         set(rule);
         options.limits.push_back(std::move(rule));
