@@ -420,6 +420,10 @@ void ClientConnection::write(std::span<const asio::const_buffer> buffers) {
         return;
     }
     if (waits_for_client_) return;
+    wait_for_client();
+}
+
+void ClientConnection::wait_for_client() {
     waits_for_client_ = true;
     expect_within(stalled_client);
     socket_.async_wait(Socket::wait_write, [self = shared_from_this()](const error_code& failed) {
@@ -446,15 +450,7 @@ void ClientConnection::flush() {
         flushed();
         return;
     }
-    waits_for_client_ = true;
-    socket_.async_wait(Socket::wait_write, [self = shared_from_this()](const error_code& failed) {
-        self->waits_for_client_ = false;
-        if (self->phase_ == Phase::closed) return;
-        if (failed)
-            self->client_left();
-        else
-            self->flush();
-    });
+    wait_for_client();
 }
 
 // The client has all that there is so far.

@@ -136,6 +136,7 @@ class ClientConnection final : public std::enable_shared_from_this<ClientConnect
 
     // --- writing to the client
     void write(std::span<const asio::const_buffer> buffers);
+    void wait_for_client();
     void flush();
     void flushed();
 
