@@ -38,14 +38,19 @@ std::string TokenKeeper::last_problem() const {
     return problem_;
 }
 
+void TokenKeeper::set_current(Bearer bearer) {
+    const std::lock_guard lock(current_guard_);
+    current_.swap(bearer);
+}
+
 void TokenKeeper::fetch(databricks::Freshness freshness) {
     auto token = get_(freshness);
     if (token) {
         fetched_.fetch_add(1);
-        const Bearer old = current_.load();
+        const Bearer old = current();
         std::string value = "Bearer " + token->value.reveal();
         if (!old || old->reveal() != value)
-            current_.store(std::make_shared<const Secret>(Secret(std::move(value))));
+            set_current(std::make_shared<const Secret>(Secret(std::move(value))));
         token_ = std::move(*token);
     }
     const std::lock_guard lock(guard_);
@@ -69,18 +74,18 @@ void TokenKeeper::run() {
         }
         const auto now = clock_.now();
         if (token_ && token_->expires_at && *token_->expires_at <= now) {
-            current_.store(nullptr);
+            set_current(nullptr);
             token_.reset();
         }
         // A token of the requests' own: somebody may have fetched one while they were in the line.
-        const Bearer have = current_.load();
+        const Bearer have = current();
         bool forced = false;
         for (const auto& one : waiting) forced = forced || (one.refused && one.refused == have);
         if (forced)
             fetch(databricks::Freshness::forced);
         else if ((!waiting.empty() && !have) || (token_ && !databricks::is_fresh(*token_, now)))
             fetch(databricks::Freshness::cached);
-        const Bearer got = current_.load();
+        const Bearer got = current();
         Error error;
         {
             const std::lock_guard lock(guard_);

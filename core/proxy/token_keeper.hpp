@@ -30,7 +30,10 @@ class TokenKeeper {
     TokenKeeper& operator=(const TokenKeeper&) = delete;
 
     // The token now; null while there is none. Never waits.
-    Bearer current() const { return current_.load(); }
+    Bearer current() const {
+        const std::lock_guard lock(current_guard_);
+        return current_;
+    }
 
     // For a request that finds none, or whose token was refused upstream (`refused`): many that ask at once
     // cause one refresh. `done` runs on the keeper's thread; the token may be the refused one again when
@@ -48,10 +51,12 @@ class TokenKeeper {
     };
     void run();
     void fetch(databricks::Freshness freshness);
+    void set_current(Bearer bearer);
 
     const Get get_;
     const system::Clock& clock_;
-    std::atomic<Bearer> current_;
+    mutable std::mutex current_guard_; // of current_, alone: requests never wait for a fetch
+    Bearer current_;
     std::atomic<std::uint64_t> fetched_ = 0;
 
     mutable std::mutex guard_; // of what follows
