@@ -150,4 +150,20 @@ std::string shell_quote(std::string_view word) {
     return "'" + replace_all(std::string(word), "'", "'\\''") + "'";
 }
 
+std::string printable(std::string_view text) {
+    constexpr std::string_view digits = "0123456789abcdef";
+    std::string result;
+    for (const char c : text.substr(0, 60)) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte < 0x20 || byte >= 0x7f) {
+            result += "\\x";
+            result += digits[byte >> 4U];
+            result += digits[byte & 15U];
+        } else {
+            result += c;
+        }
+    }
+    return result + (text.size() > 60 ? "..." : "");
+}
+
 } // namespace dbx

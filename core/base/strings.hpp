@@ -33,4 +33,7 @@ std::string nearest(std::string_view word, const std::vector<std::string>& candi
 // Wrapped in single quotes for /bin/sh when it needs them.
 std::string shell_quote(std::string_view word);
 
+// For error messages: at most 60 bytes of it, everything outside printable ASCII as \xNN.
+std::string printable(std::string_view text);
+
 } // namespace dbx

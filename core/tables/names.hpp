@@ -1,51 +1,20 @@
 #pragma once
 
-#include "core/base/error.hpp"
-
-#include <array>
-#include <string>
-#include <string_view>
-#include <vector>
+#include "core/otlp/names.hpp"
 
 namespace dbx::tables {
 
-enum class Signal { metrics, logs, traces };
-inline constexpr std::array all_signals = {Signal::metrics, Signal::logs, Signal::traces};
-
-// "metrics", "logs", "traces"
-std::string_view name_of(Signal signal);
-
-// "metrics,traces" in any order and case, each once; empty: all three. Errors: kind usage.
-Result<std::vector<Signal>> parse_signals(std::string_view text);
-
-// Where the tables stand. Every part is an identifier that may go into SQL and into a header: see
-// check_identifier().
-struct Place {
-    std::string catalog;
-    std::string schema;
-    std::string prefix;
-
-    std::string schema_name() const; // catalog.schema
-    // catalog.schema.prefix_otel_metrics: the plain form of APIs and of X-Databricks-UC-Table-Name.
-    std::string table_name(Signal signal) const;
-    // The same for SQL, each part in backquotes.
-    std::string quoted_catalog() const;
-    std::string quoted_schema() const;
-    std::string quoted_table(Signal signal) const;
-};
-
-// Letters, digits, `_` and `-` of ASCII, 1 to 255 bytes. `what` names it in the error (kind usage):
-// "--schema".
-Result<void> check_identifier(std::string_view what, std::string_view text);
-
-// Checks the three parts, and that the tables' names stay within 255 bytes.
-Result<void> check_place(const Place& place);
-
-// "catalog.schema.prefix"; errors (kind usage) name `origin`.
-Result<Place> parse_place(std::string_view text, std::string_view origin);
-
-// In backquotes, inner ones doubled. For any text.
-std::string quote_identifier(std::string_view text);
+// The words that this room has in common with the agents' settings and the proxy.
+using otlp::all_signals;
+using otlp::check_identifier;
+using otlp::check_place;
+using otlp::longest_name_bytes;
+using otlp::name_of;
+using otlp::parse_place;
+using otlp::parse_signals;
+using otlp::Place;
+using otlp::quote_identifier;
+using otlp::Signal;
 
 // A user's address, a group's name or an application id. Refused (kind usage): empty, blank at an end,
 // control characters, not UTF-8, over 255 bytes.

@@ -13,7 +13,7 @@ LEVELS = {
     "base": 0,
     "system": 1,
     "http": 2, "state": 2,
-    "edit": 3, "usage": 3,
+    "edit": 3, "otlp": 3, "usage": 3,
     "databricks": 4,
     "agents": 5, "tables": 5, "proxy": 5,
     "doctor": 6,
@@ -22,6 +22,7 @@ LEVELS = {
 # What a room does without, although the levels would allow it.
 ABSENT = {
     "edit": {"system", "http", "state"},
+    "otlp": {"system", "http", "state"},
     "tables": {"edit"},
 }
 
