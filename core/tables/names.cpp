@@ -8,8 +8,8 @@ namespace dbx::tables {
 
 Result<void> check_principal(std::string_view text) {
     const auto refuse = [&](std::string why) {
-        return fail(ErrorKind::usage, "the principal '" + printable(text) + "' cannot be used", std::move(why),
-                    "give a user's e-mail address, a group's name or an application id");
+        return fail(ErrorKind::usage, "the principal '" + printable(text) + "' cannot be used",
+                    std::move(why), "give a user's e-mail address, a group's name or an application id");
     };
     if (text.empty()) return refuse("it is empty");
     if (text.size() > longest_name_bytes)

@@ -1,5 +1,7 @@
 #include "tests/workspace/control.hpp"
 
+#include "tests/workspace/otlp.hpp"
+#include "tests/workspace/row_store.hpp"
 #include "tests/workspace/world_json.hpp"
 
 #include <charconv>
@@ -115,6 +117,7 @@ Response Control::handle(const Request& request) {
             if (rest == "clock" && post) return clock(request);
             if (rest == "tokens/revoke" && post) return revoke(request);
             if (rest == "faults" || rest.starts_with("faults/")) return faults(request, rest);
+            if (rest == "rows") return rows(request);
             return collection(request, rest);
         }();
         workspace_.store_.save();
@@ -206,6 +209,29 @@ Response Control::clock(const Request& request) {
     return done({{"now", now_seconds(world)}});
 }
 
+// The rows of a table: as its columns, JSON typed. Those that no SELECT sees yet are among them.
+Response Control::rows(const Request& request) {
+    RowStore& rows = workspace_.store_.rows();
+    const auto table = request.param("table");
+    if (request.method == "POST") {
+        load_rows(workspace_.store_, Json::parse(request.body));
+        return done();
+    }
+    if (request.method == "DELETE") {
+        if (table)
+            rows.erase(*table);
+        else
+            rows.clear();
+        return done();
+    }
+    if (request.method != "GET") return wrong_method();
+    if (!table) return bad("which table? rows?table=catalog.schema.table");
+    if (!find_table(workspace_.store_.world, *table)) return bad("no such table: " + *table);
+    return json_response(200, rows.rows(*table, request.param("visible").value_or("") == "1"
+                                                    ? RowStore::Which::visible
+                                                    : RowStore::Which::all));
+}
+
 Response Control::revoke(const Request& request) {
     const std::string value = Json::parse(request.body).at("value").get<std::string>();
     for (Token& token : workspace_.store_.world.tokens)
@@ -220,6 +246,7 @@ Response Control::revoke(const Request& request) {
 // Back to a fresh workspace: faults and record included.
 Response Control::reset() {
     workspace_.store_.world = default_world();
+    workspace_.store_.rows().clear();
     workspace_.store_.touch();
     workspace_.faults_.clear();
     workspace_.log_.clear();

@@ -18,6 +18,7 @@ class Control {
     Response settings(const Request& request);
     Response collection(const Request& request, const std::string& name);
     Response clock(const Request& request);
+    Response rows(const Request& request);
     Response revoke(const Request& request);
     Response reset();
 

@@ -1,4 +1,5 @@
 #include "core/base/strings.hpp"
+#include "tests/workspace/row_store.hpp"
 #include "tests/workspace/world_json.hpp"
 
 #include <fcntl.h>
@@ -127,6 +128,7 @@ Store::Store(std::string directory)
     if (::flock(lock_fd_, LOCK_EX | LOCK_NB) != 0)
         throw std::runtime_error(directory_ + " is in use by another dbx-agents-workspace");
 
+    rows_ = std::make_unique<RowStore>(directory_ + "/rows.db");
     const std::string path = directory_ + "/state.json";
     std::ifstream file(path);
     if (!file) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -144,7 +145,10 @@ struct Settings {
     std::int64_t statement_running_polls = 0;
     std::int64_t warehouse_start_polls = 2;
     std::int64_t rows_per_chunk = 1000;
-    bool cancel_fails = false; // cancel answers 200 and does nothing
+    bool cancel_fails = false;       // cancel answers 200 and does nothing
+    std::string otlp = "on";         // or "preview_off" (no route), "disabled" (403), "wrong_region"
+    bool otlp_owner_counts = true;   // whether ownership replaces a grant by name
+    std::int64_t delivery_polls = 0; // SELECTs that do not see an OTLP row yet
     std::int64_t clock_offset_seconds = 0;
 };
 
@@ -177,6 +181,8 @@ const Schema* find_schema(const World& world, std::string_view full_name);
 Table* find_table(World& world, std::string_view full_name);
 Warehouse* find_warehouse(World& world, std::string_view id);
 
+class RowStore;
+
 // The world in DIR/state.json. Holds DIR/lock, so two servers never share a directory.
 class Store {
   public:
@@ -193,11 +199,13 @@ class Store {
     // Writes the world when it was touched (atomic rename).
     void save();
     const std::string& directory() const { return directory_; }
+    RowStore& rows() { return *rows_; }
 
   private:
     std::string directory_;
     int lock_fd_ = -1;
     bool touched_ = true;
+    std::unique_ptr<RowStore> rows_;
 };
 
 } // namespace dbx::standin

@@ -3,6 +3,7 @@
 #include "tests/workspace/control.hpp"
 #include "tests/workspace/gateway.hpp"
 #include "tests/workspace/models.hpp"
+#include "tests/workspace/otlp.hpp"
 #include "tests/workspace/sql_statements.hpp"
 #include "tests/workspace/tokens.hpp"
 #include "tests/workspace/unity_catalog.hpp"
@@ -48,7 +49,8 @@ Response Workspace::route(Context& context) {
     if (under(path, "/api/2.0/sql/statements")) return sql_statements(context);
     if (under(path, "/api/2.0/sql/warehouses")) return warehouses(context);
     if (under(path, "/api/2.1/unity-catalog")) return unity_catalog(context);
-    // A place for more: OTLP ingest, dashboards. Each is one function of a Context.
+    if (path.starts_with("/api/2.0/otel/v1/")) return otlp(context);
+    // A place for more: dashboards. Each is one function of a Context.
     return not_found_route(context.request);
 }
 

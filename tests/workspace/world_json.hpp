@@ -28,8 +28,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Settings, workspace_id, text, us
                                                 invalid_token, disabled_routes, reject_unsupported_fields,
                                                 require_org_id, record_bodies, event_gap_ms,
                                                 statement_pending_polls, statement_running_polls,
-                                                warehouse_start_polls, rows_per_chunk, cancel_fails,
-                                                clock_offset_seconds)
+                                                warehouse_start_polls, rows_per_chunk, cancel_fails, otlp,
+                                                otlp_owner_counts, delivery_polls, clock_offset_seconds)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(World, settings, tokens, clients, principals, models,
                                                 catalogs, schemas, tables, warehouses, grants, statements,
                                                 canned_results, answers, next_id)
