@@ -20,6 +20,11 @@ constexpr std::pair<Auth, std::string_view> auth_names[] = {{Auth::automatic, "a
 
 } // namespace
 
+bool same_work(const FileChange& a, const FileChange& b) {
+    return a.real == b.real && a.existed == b.existed && a.before == b.before && a.after == b.after &&
+           a.mode_before == b.mode_before && a.mode_after == b.mode_after;
+}
+
 std::string to_string(Auth auth) {
     for (const auto& [value, name] : auth_names)
         if (value == auth) return std::string(name);

@@ -49,6 +49,9 @@ struct FileChange {
     bool changes() const { return text_changes() || mode_changes(); }
 };
 
+// The same bytes and mode become the same bytes and mode.
+bool same_work(const FileChange& a, const FileChange& b);
+
 enum class Auth { automatic, helper, pat, env, proxy };
 std::string to_string(Auth auth);
 std::optional<Auth> parse_auth(std::string_view name);

@@ -1,0 +1,261 @@
+#include "cli/setup_plan.hpp"
+
+#include "core/base/strings.hpp"
+#include "core/databricks/hosts.hpp"
+#include "core/state/local_keys.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+namespace dbx::cli {
+
+namespace {
+
+constexpr int default_proxy_port = 8790;
+
+// The local proxy's port: 1. --via-proxy=PORT, 2. the setting proxy.port (environment, configuration,
+// remembered), 3. the default.
+Result<int> proxy_port(const SetupWish& wish, const state::Settings& settings) {
+    if (const auto port = proxy_port_of(wish.via_proxy_port)) return *port;
+    const auto setting = settings.find("proxy.port");
+    if (!setting) return default_proxy_port;
+    if (const auto port = proxy_port_of(setting->value)) return *port;
+    if (wish.form() != agents::Auth::proxy) return default_proxy_port; // nobody asks for it
+    return fail(ErrorKind::usage, "the port from " + setting->origin + " cannot be used",
+                "'" + setting->value + "' is not a number from 1 to 65535, and the agents need a fixed one",
+                "correct it, or use --via-proxy=8790");
+}
+
+// One proxy listens on one port: agents that were set up for another one are left behind.
+std::string warning_of_other_port(const SetupPlan& plan, const SetupWish& wish,
+                                  const state::Settings& settings) {
+    const std::string before = remembered_port(settings);
+    if (!plan.proxy_port || before.empty() || before == std::to_string(*plan.proxy_port)) return {};
+    std::vector<std::string> others;
+    for (const auto& entry : plan.journal.written()) {
+        const bool named =
+            wish.all || std::find(wish.names.begin(), wish.names.end(), entry.agent) != wish.names.end();
+        if (entry.auth == "proxy" && !named &&
+            std::find(others.begin(), others.end(), entry.agent) == others.end())
+            others.push_back(entry.agent);
+    }
+    if (others.empty()) return {};
+    return fmt::format("set up for port {}, not {}: {}; dbx-agents setup {} --via-proxy={} takes them along",
+                       before, *plan.proxy_port, join(others, ", "), join(others, " "), *plan.proxy_port);
+}
+
+Result<std::vector<const agents::Agent*>> choose_agents(Session& session, const SetupWish& wish) {
+    if (!wish.all) return session.agents_named(wish.names);
+    const auto catalogue = session.catalogue();
+    if (!catalogue) return fail(catalogue.error());
+    if (!(*catalogue)->broken.empty()) return fail((*catalogue)->broken.begin()->second);
+    std::vector<const agents::Agent*> result;
+    for (const auto& agent : (*catalogue)->agents) {
+        if (agent.always || agents::find_installed(agent, session.environment(), session.files()).found)
+            result.push_back(&agent);
+    }
+    return result;
+}
+
+// A model's name becomes part of URLs, headers and files: control characters have no place in one.
+std::optional<Error> refuse_model(const std::string& model, const std::string& origin) {
+    for (const char c : model) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte < 0x20 || byte == 0x7F)
+            return Error{ErrorKind::usage,
+                         "the model name from " + origin + " cannot be used",
+                         "it holds a line end or another control character",
+                         "correct the name",
+                         {}};
+    }
+    if (trim(model).empty() || trim(model).size() != model.size() || !is_utf8(model))
+        return Error{ErrorKind::usage,
+                     "the model name from " + origin + " cannot be used",
+                     "it is empty, begins or ends with a blank, or is not UTF-8",
+                     "correct the name",
+                     {}};
+    return std::nullopt;
+}
+
+Result<agents::SetupRequest> request_for(Session& session, const SetupWish& wish, const agents::Agent& agent,
+                                         const databricks::Target& target, const state::Settings& settings) {
+    agents::SetupRequest request;
+    request.gateway = target.gateway->value;
+    if (target.workspace) request.workspace = target.workspace->value;
+    request.auth = wish.form();
+    request.claude_betas = wish.claude_betas;
+
+    // Workspaces differ in the routes that they have; doctor finds out which one answers.
+    if (const auto route = settings.find("agents." + agent.name + ".route")) {
+        constexpr std::string_view allowed = "abcdefghijklmnopqrstuvwxyz0123456789-._/";
+        const auto& text = route->value;
+        if (!text.starts_with('/') || text.ends_with('/') || text.find("//") != std::string::npos ||
+            text.find("..") != std::string::npos || text.find_first_not_of(allowed) != std::string::npos)
+            return fail(ErrorKind::usage, "the route from " + route->origin + " cannot be used",
+                        "it is not a path such as /codex/v1", "correct it, or take it out");
+        request.route = text;
+    }
+
+    for (const auto& [family, model] : agent.models) {
+        const std::string key = "agents." + agent.name + "." + (family == "main" ? "model" : family);
+        const auto setting = settings.find(key);
+        if (!setting) continue;
+        if (const auto wrong = refuse_model(setting->value, setting->origin)) return fail(*wrong);
+        request.models[family] = setting->value;
+    }
+    if (!wish.model.empty()) {
+        if (const auto wrong = refuse_model(wish.model, "--model")) return fail(*wrong);
+        for (const auto& [family, unused] : agent.models) {
+            if (family != "main" && icontains(wish.model, family)) request.models[family] = wish.model;
+        }
+        request.models["main"] = wish.model;
+    }
+
+    const auto& resolution = target.resolution;
+    if (resolution.credential) {
+        request.credential = resolution.credential->origin;
+        const auto kind = resolution.credential->static_token_kind();
+        if (kind) {
+            request.token = resolution.credential->token;
+            request.token_is_pat = *kind == "pat";
+        } else {
+            request.no_token_reason = request.credential + " (" +
+                                      std::string(databricks::name_of(resolution.credential->kind)) +
+                                      ") gives short-lived tokens only";
+        }
+    } else {
+        const Error& error = resolution.credential.error();
+        request.no_token_reason = error.what + (error.why.empty() ? "" : ": " + error.why);
+    }
+
+    request.helper = {session.environment().program().string()};
+    if (!session.options().config.empty()) {
+        request.helper.push_back("--config");
+        system::Path config = session.options().config;
+        if (config.is_relative()) config = session.environment().working_directory() / config;
+        request.helper.push_back(config.lexically_normal().string());
+    }
+    request.helper.insert(request.helper.end(), {"auth", "token"});
+    if (target.workspace) {
+        request.helper.insert(request.helper.end(), {"--workspace", target.workspace->value});
+    } else {
+        request.helper.insert(request.helper.end(), {"--gateway", target.gateway->value});
+    }
+    if (target.profile) request.helper.insert(request.helper.end(), {"--profile", target.profile->value});
+    return request;
+}
+
+} // namespace
+
+agents::Auth SetupWish::form() const {
+    if (via_proxy) return agents::Auth::proxy;
+    if (auth.empty()) return agents::Auth::automatic;
+    return agents::parse_auth(auth).value_or(agents::Auth::automatic);
+}
+
+bool SetupPlan::changes() const {
+    for (const auto& agent : agents)
+        for (const auto& change : agent.files)
+            if (change.changes()) return true;
+    return false;
+}
+
+std::optional<Error> refuse(const SetupWish& wish) {
+    const auto wrong = [](std::string what, std::string why, std::string fix) {
+        return Error{ErrorKind::usage, std::move(what), std::move(why), std::move(fix), {}};
+    };
+    if (wish.all && !wish.names.empty())
+        return wrong("--all and the agent '" + wish.names.front() + "' contradict each other",
+                     "--all already names every agent", "use one of them");
+    if (!wish.all && wish.names.empty())
+        return wrong(
+            "which agents?", "neither an agent nor --all was given",
+            "dbx-agents setup codex claude --workspace URL, or dbx-agents setup --all --workspace URL");
+    if (wish.via_proxy && !wish.auth.empty() && wish.auth != "proxy")
+        return wrong("--via-proxy and --auth " + wish.auth + " contradict each other",
+                     "--via-proxy means --auth proxy", "use one of them");
+    if (wish.via_proxy && wish.via_proxy_port != "true" && !proxy_port_of(wish.via_proxy_port))
+        return wrong("--via-proxy=" + wish.via_proxy_port + " cannot be used",
+                     "the port of the local proxy is a number from 1 to 65535",
+                     "--via-proxy=8790, or --via-proxy alone");
+    if (wish.via_proxy) {
+        for (const auto& name : wish.names) {
+            if (proxy_port_of(name))
+                return wrong("there is no agent '" + name + "'", "the port stands behind an equals sign",
+                             "--via-proxy=" + name);
+        }
+    }
+    if (!wish.auth.empty() && !agents::parse_auth(wish.auth))
+        return wrong("--auth '" + wish.auth + "' is not known", "known forms: auto, helper, pat, env, proxy",
+                     "use one of them");
+    if (wish.claude_betas != "on" && wish.claude_betas != "off")
+        return wrong("--claude-betas '" + wish.claude_betas + "' is not known", "it is on or off",
+                     "use one of them");
+    return std::nullopt;
+}
+
+std::optional<int> proxy_port_of(std::string_view text) {
+    int port = 0;
+    const auto [end, wrong] = std::from_chars(text.data(), text.data() + text.size(), port);
+    if (wrong != std::errc() || end != text.data() + text.size() || port < 1 || port > 65535)
+        return std::nullopt;
+    return port;
+}
+
+std::string remembered_port(const state::Settings& settings) {
+    for (const auto& setting : settings.all("proxy.port"))
+        if (setting.rank == state::Rank::remembered) return setting.value;
+    return {};
+}
+
+Result<SetupPlan> make_setup_plan(Session& session, const SetupWish& wish, const state::LocalKeys& keys) {
+    auto chosen = choose_agents(session, wish);
+    if (!chosen) return fail(chosen.error());
+    const auto target = session.target();
+    if (!target) return fail(target.error());
+    if (!(*target)->gateway) return fail(databricks::no_workspace("cannot set up the agents"));
+
+    auto journal = state::Journal::load(session.environment(), session.files());
+    if (!journal) return fail(journal.error());
+    const auto settings = session.settings();
+    if (!settings) return fail(settings.error());
+    const auto port = proxy_port(wish, **settings);
+    if (!port) return fail(port.error());
+    auto known = state::read_local_keys(session.environment(), session.files());
+    if (!known) return fail(known.error());
+
+    SetupPlan plan;
+    plan.journal = std::move(*journal);
+    plan.keys = std::move(*known);
+    if (!wish.model.empty() && chosen->size() > 1)
+        plan.warnings.push_back("--model sets the same model for all " + std::to_string(chosen->size()) +
+                                " agents, and each speaks to another family of models");
+    for (const auto* agent : *chosen) {
+        auto request = request_for(session, wish, *agent, **target, **settings);
+        if (!request) return fail(request.error());
+        request->proxy = "http://127.0.0.1:" + std::to_string(*port);
+        if (const auto key = plan.keys.find(agent->name); key != plan.keys.end()) {
+            request->local_key = key->second;
+        } else if (const auto made = keys.find(agent->name); made != keys.end()) {
+            request->local_key = made->second;
+        } else {
+            request->local_key = state::new_local_key();
+        }
+        auto planned = agents::plan_setup(*agent, *request, plan.journal, session.environment(),
+                                          session.files(), session.now());
+        if (!planned) return fail(planned.error());
+        plan.agents.push_back(std::move(*planned));
+        if (plan.agents.back().auth == agents::Auth::proxy) {
+            plan.keys.insert_or_assign(agent->name, request->local_key);
+            plan.proxy_port = *port;
+            if (request->credential.empty()) plan.no_credential = request->no_token_reason;
+        }
+    }
+    if (auto other = warning_of_other_port(plan, wish, **settings); !other.empty())
+        plan.warnings.push_back(std::move(other));
+    return plan;
+}
+
+} // namespace dbx::cli
