@@ -2,6 +2,8 @@
 
 #include "core/base/strings.hpp"
 #include "tests/workspace/privileges.hpp"
+#include "tests/workspace/row_store.hpp"
+#include "tests/workspace/sql_query.hpp"
 
 #include <algorithm>
 #include <ctime>
@@ -130,6 +132,7 @@ class Engine {
         view.comment = statement.comment;
         view.view_definition = statement.definition;
         view.created_at = now_seconds(world_) * 1000;
+        describe_view(view, statement);
         if (old)
             *old = std::move(view);
         else
@@ -257,42 +260,68 @@ class Engine {
         require("MANAGE", {"table", full});
         std::erase_if(world_.tables, [&](const Table& t) { return t.name == full; });
         world_.grants.erase("table " + full);
+        if (session_.rows) session_.rows->erase(full);
         return {};
     }
 
     SqlResult operator()(const Select& statement) {
         using Kind = Select::Item::Kind;
         SqlResult out;
-        const Table* table = statement.from.empty() ? nullptr : &existing_table(statement.from);
-        if (table) require("SELECT", {"table", table->name});
-        if (statement.items.front().kind == Kind::all) {
-            for (const Column& c : table->columns) {
-                const SqlType type = parse_type(c.type_text);
-                out.columns.push_back(
-                    {{"name", c.name}, {"type_name", type_name(type)}, {"type_text", c.type_text}});
-            }
-            return out; // no rows are kept yet
-        }
         Json cells = Json::array();
-        bool counts = false;
         for (const Select::Item& item : statement.items) {
             out.columns.push_back(column(item.name.c_str(), item.type.c_str()));
             if (item.kind == Kind::literal)
                 cells.push_back(item.value);
             else if (item.kind == Kind::current_user)
                 cells.push_back(session_.user);
-            else if (item.kind == Kind::count) {
-                cells.push_back(table ? "0" : "1");
-                counts = true;
-            } else
+            else if (item.kind == Kind::count)
+                cells.push_back("1");
+            else
                 cells.push_back(nullptr);
         }
-        const bool one_row = (!table || counts) && statement.limit.value_or(1) > 0;
-        if (one_row) out.rows.push_back(cells);
+        if (statement.limit.value_or(1) > 0) out.rows.push_back(cells);
         return out;
     }
 
+    SqlResult operator()(const TableQuery& statement) {
+        return run_query(statement.text, statement.parameters, session_, readable());
+    }
+
   private:
+    // Tables and views that a user may SELECT from.
+    FindTable readable() {
+        return [this](const SqlName& name, const std::string& user) -> const Table& {
+            SqlSession as = session_;
+            as.user = user;
+            Engine engine(world_, as);
+            const Table& table = engine.existing_table(name);
+            engine.require("SELECT", {"table", table.name});
+            return table;
+        };
+    }
+
+    // The columns of a view, where the query is one that the stand-in can evaluate; a view of which it knows
+    // no more than the text is kept all the same.
+    void describe_view(Table& view, const CreateView& statement) {
+        try {
+            for (const QueryColumn& one : query_columns(view.view_definition, {}, session_, readable()))
+                view.columns.push_back({one.name, type_text(one.type), "", true});
+        } catch (const SqlError& error) {
+            for (const char* state : {"42703", "42704", "42803", "42P01", "42501", "42822"})
+                if (error.sql_state == state) throw;
+            view.columns.clear();
+            return;
+        }
+        if (statement.columns.empty()) return;
+        if (statement.columns.size() != view.columns.size())
+            throw SqlError(
+                "[CREATE_VIEW_COLUMN_ARITY_MISMATCH] Cannot create view: the number of columns is not that "
+                "of the query. SQLSTATE: 21S01",
+                "21S01");
+        for (std::size_t i = 0; i < statement.columns.size(); ++i)
+            view.columns[i].name = statement.columns[i];
+    }
+
     SqlName full_name(SqlName name) const {
         if (name.size() > 3) throw bad_name(name);
         if (name.size() == 1) name.insert(name.begin(), session_.schema);

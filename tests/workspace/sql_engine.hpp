@@ -18,6 +18,7 @@ struct SqlSession {
     std::string user;
     std::string catalog = "main";
     std::string schema = "default";
+    RowStore* rows = nullptr; // nullptr: no table has any
 };
 
 // Runs one statement on the world. Throws SqlError for every failure that the statement API reports inside

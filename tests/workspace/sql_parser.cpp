@@ -26,6 +26,7 @@ class Parser {
             if (take("DESCRIBE") || take("DESC")) return describe();
             if (take("SHOW")) return show();
             if (take("DROP")) return drop();
+            if (sees("WITH") || (sees("SELECT") && reads_a_table())) return table_query();
             if (take("SELECT")) return select();
             throw unexpected();
         }();
@@ -463,26 +464,28 @@ class Parser {
 
     // --- SELECT -----------------------------------------------------------------------------------------
 
+    bool reads_a_table() const {
+        return std::any_of(tokens_.begin(), tokens_.end(), [](const SqlToken& token) {
+            return token.kind == TokenKind::word && iequals(token.text, "FROM");
+        });
+    }
+
+    TableQuery table_query() {
+        at_ = tokens_.size() - 1;
+        return {std::string(sql_), parameters_};
+    }
+
     Select select() {
         Select out;
         do out.items.push_back(item());
         while (take_symbol(','));
-        if (take("FROM")) out.from = name();
         if (take("LIMIT")) out.limit = small_number();
-        const bool needs_table = std::any_of(out.items.begin(), out.items.end(), [](const Select::Item& i) {
-            return i.kind == Select::Item::Kind::all;
-        });
-        if (needs_table && (out.from.empty() || out.items.size() > 1)) throw unexpected();
         return out;
     }
 
     Select::Item item() {
         using Kind = Select::Item::Kind;
         Select::Item out;
-        if (take_symbol('*')) {
-            out.kind = Kind::all;
-            return out;
-        }
         if (sees("COUNT") && sees_symbol('(', 1) && sees_symbol('*', 2)) {
             at_ += 3;
             expect_symbol(')');

@@ -75,24 +75,29 @@ struct Drop {
     IfExists if_exists = IfExists::fail;
 };
 
-// SELECT of literals, current_user(), COUNT(*) and *; from one table at most.
+// SELECT of literals, current_user() and COUNT(*), from nothing.
 struct Select {
     struct Item {
-        enum class Kind { literal, null, current_user, count, all } kind = Kind::literal;
+        enum class Kind { literal, null, current_user, count } kind = Kind::literal;
         std::string value;
         std::string name; // column heading
         std::string type = "STRING";
     };
     std::vector<Item> items;
-    SqlName from;
     std::optional<std::int64_t> limit;
 };
 
-using SqlStatement = std::variant<CreateSchema, CreateTable, CreateView, GrantOrRevoke, ShowGrants,
-                                  DescribeTable, ShowProperties, Drop, Select>;
-
 // Values of named parameters (:p); an empty optional is NULL.
 using SqlParameters = std::map<std::string, std::optional<std::string>>;
+
+// SELECT … FROM and WITH: read by sql_query.hpp when it runs, since names are resolved by the tables.
+struct TableQuery {
+    std::string text;
+    SqlParameters parameters;
+};
+
+using SqlStatement = std::variant<CreateSchema, CreateTable, CreateView, GrantOrRevoke, ShowGrants,
+                                  DescribeTable, ShowProperties, Drop, Select, TableQuery>;
 
 // Exactly one statement; a closing semicolon is allowed. Throws SqlError for what is wrong or unknown.
 SqlStatement parse_sql(std::string_view sql, const SqlParameters& parameters = {});

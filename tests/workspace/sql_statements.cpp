@@ -75,6 +75,7 @@ void execute(Context& context, Statement& statement) {
         }
     SqlSession session;
     session.user = statement.owner;
+    session.rows = &context.store.rows();
     if (!statement.catalog.empty()) session.catalog = statement.catalog;
     if (!statement.schema.empty()) session.schema = statement.schema;
     try {

@@ -236,5 +236,108 @@ class OtlpTest(OtlpBase):
         self.assertEqual(self.rows("logs"), [])
 
 
+class QueryTest(OtlpBase):
+    def setUp(self):
+        super().setUp()
+        day = 86_400_000_000_000
+        points = [otlp.number_point(3, NOW, 1, {"model": "m1", "type": "input"}),
+                  otlp.number_point(4, NOW + day, 2, {"model": "m1", "type": "output"}),
+                  otlp.number_point(0.5, NOW, 3, {"model": "m2"})]
+        self.send("metrics", otlp.request([otlp.sum_metric("tokens", points),
+                                           otlp.histogram_metric("turn", [otlp.histogram_point(2, 42.0, NOW)])]))
+        self.send("logs", otlp.request([otlp.log(NOW + n, "b%d" % n, {"event.name": "e", "n": text, "marker": "x%d" % n})
+                                        for n, text in enumerate(("1", " 22 ", "x", "2.5"))]))
+
+    def select(self, sql, token=PAT, **more):
+        return self.ok(sql.format(**{key[0]: value for key, value in TABLES.items()}), token, **more)["result"].get("data_array", [])
+
+    def test_columns_struct_members_and_map_entries(self):
+        self.assertEqual(self.select("SELECT m.name, m.sum.value, sum.attributes['model'] AS model, m.resource.attributes['service.name'], "
+                                     "m.histogram.sum, m.sum.is_monotonic FROM {m} AS m ORDER BY sum.start_time_unix_nano NULLS LAST"),
+                         [["tokens", "3.0", "m1", "test", None, "true"], ["tokens", "4.0", "m1", "test", None, "true"],
+                          ["tokens", "0.5", "m2", "test", None, "true"], ["turn", None, None, "test", "42.0", None]])
+
+    def test_the_result_has_types(self):
+        answer = self.ok("SELECT name, m.sum.value AS v, m.sum.time_unix_nano, sum.attributes FROM %s m LIMIT 1" % TABLES["metrics"])
+        self.assertEqual([(c["name"], c["type_text"]) for c in answer["manifest"]["schema"]["columns"]],
+                         [("name", "string"), ("v", "double"), ("time_unix_nano", "bigint"), ("attributes", "map<string,string>")])
+
+    def test_a_marker_that_is_not_there_gives_nothing(self):
+        sql = "SELECT COUNT(*) FROM {l} WHERE attributes['marker'] = :marker AND attributes['event.name'] = 'e'"
+        for marker, count in (("x1", "1"), ("x9", "0"), ("X1", "0"), ("", "0"), (None, "0")):
+            self.assertEqual(self.select(sql, parameters=[{"name": "marker", "value": marker}]), [[count]], marker)
+        self.assertEqual(self.select("SELECT body FROM {l} WHERE attributes['marker'] = 'nope'"), [])
+        self.assertEqual(self.select("SELECT body FROM {l} WHERE attributes['nope'] = 'x1'"), [])
+
+    def test_conditions_and_casts(self):
+        for condition, bodies in (("TRY_CAST(attributes['n'] AS BIGINT) > 1", ["b1"]),
+                                  ("TRY_CAST(attributes['n'] AS BIGINT) IS NULL", ["b2", "b3"]),
+                                  ("TRY_CAST(attributes['n'] AS DOUBLE) BETWEEN 1 AND 2.6", ["b0", "b3"]),
+                                  ("body LIKE 'b_' AND NOT body IN ('b1', 'b2')", ["b0", "b3"]),
+                                  ("body LIKE 'B%'", []), ("attributes['n'] LIKE '2\\.5'", ["b3"]),
+                                  ("time_unix_nano >= %d + 2" % NOW, ["b2", "b3"]),
+                                  ("trace_id = '' AND event_name <> 'x' AND (severity_text = 'y' OR body = 'b0')", ["b0"])):
+            self.assertEqual([row[0] for row in self.select("SELECT body FROM {l} WHERE " + condition + " ORDER BY 1")], bodies, condition)
+        self.assertIn("CAST_INVALID_INPUT", self.failed("SELECT CAST(attributes['n'] AS BIGINT) FROM " + TABLES["logs"])["error"]["message"])
+
+    def test_groups(self):
+        self.assertEqual(self.select("SELECT to_date(timestamp_micros(CAST(m.sum.time_unix_nano / 1000 AS BIGINT))) AS day, sum.attributes['model'] AS model, "
+                                     "SUM(m.sum.value) AS tokens, count_if(m.sum.value > 3) AS big FROM {m} m WHERE name = 'tokens' GROUP BY ALL ORDER BY day, model"),
+                         [["2026-09-21", "m1", "3.0", "0"], ["2026-09-21", "m2", "0.5", "0"], ["2026-09-22", "m1", "4.0", "1"]])
+        self.assertEqual(self.select("SELECT coalesce(sum.attributes['model'], '?') AS model, count(*) AS n FROM {m} GROUP BY model HAVING count(*) > 1"), [["m1", "2"]])
+        self.assertEqual(self.select("SELECT SUM(m.sum.value), COUNT(m.sum.value), MAX(name), max_by(name, m.sum.value) FROM {m} m WHERE name = 'nope'"), [[None, "0", None, None]])
+        self.assertIn("MISSING_AGGREGATION", self.failed("SELECT name, COUNT(*) FROM " + TABLES["metrics"])["error"]["message"])
+        self.assertIn("MISSING_AGGREGATION", self.failed("SELECT body, COUNT(*) FROM %s GROUP BY event_name" % TABLES["logs"])["error"]["message"])
+
+    def test_with_union_join_and_windows(self):
+        sql = """WITH points AS (
+            SELECT name, m.sum.value AS value, to_json(array_sort(map_entries(m.sum.attributes))) AS series, m.sum.start_time_unix_nano AS t FROM {m} m WHERE m.sum IS NOT NULL
+            UNION ALL SELECT name, h.histogram.sum, 'h', 9 FROM {m} h WHERE h.histogram IS NOT NULL)
+            SELECT p.value, lag(p.value) OVER (PARTITION BY name ORDER BY t) AS before, q.n
+            FROM points p LEFT JOIN (SELECT series, count(*) AS n FROM points WHERE value > 3 GROUP BY series) q ON p.series = q.series ORDER BY t"""
+        self.assertEqual(self.select(sql), [["3.0", None, None], ["4.0", "3.0", "1"], ["0.5", "4.0", None], ["42.0", None, "1"]])
+
+    def test_what_it_cannot_do_is_an_error(self):
+        for sql, words in (("SELECT body FROM {l} ORDER BY rand()", "UNRESOLVED_ROUTINE"), ("SELECT nope FROM {l}", "UNRESOLVED_COLUMN"),
+                           ("SELECT m.sum.nope FROM {m} m", "FIELD_NOT_FOUND"), ("SELECT body FROM {l} WHERE time_unix_nano = '1'", "Cannot compare"),
+                           ("SELECT explode(attributes) FROM {l}", "UNRESOLVED_ROUTINE"), ("SELECT a FROM {l} LATERAL VIEW explode(x) AS a", "PARSE_SYNTAX"),
+                           ("SELECT body FROM {l} UNION SELECT body FROM {l}", "PARSE_SYNTAX"), ("SELECT body FROM {l} WHERE body IN (SELECT body FROM {l})", "PARSE_SYNTAX"),
+                           ("SELECT body FROM {l} WHERE body", "boolean"), ("SELECT 1 / 0 FROM {l}", "DIVIDE_BY_ZERO"),
+                           ("SELECT attributes FROM {l} GROUP BY attributes", "ORDERABLE"), ("SELECT a.body FROM {l} a JOIN {l} b ON body = 'x'", "AMBIGUOUS"),
+                           ("SELECT body FROM {l} QUALIFY row_number() OVER (ORDER BY body) = 1", "PARSE_SYNTAX"), ("SELECT body FROM main.telemetry.nope", "TABLE_OR_VIEW_NOT_FOUND"),
+                           ("SELECT SUM(body) FROM {l}", "needs a number"), ("SELECT SUM(COUNT(*)) FROM {l}", "NESTED_AGGREGATE"), ("SELECT body FROM {l} a b", "PARSE_SYNTAX")):
+            message = self.failed(sql.format(l=TABLES["logs"], m=TABLES["metrics"]))["error"]["message"]
+            self.assertIn(words, message, sql)
+
+    def test_rows_are_seen_after_the_set_number_of_looks(self):
+        self.w.control("POST", "settings", {"delivery_polls": 2})
+        self.send("logs", otlp.request([otlp.log(NOW, "late")]))
+        sql = "SELECT COUNT(*) FROM {l} WHERE body = 'late'"
+        self.assertEqual([self.select(sql)[0][0] for _ in range(4)], ["0", "0", "1", "1"])
+
+    def test_reading_needs_the_right_and_a_view_has_its_owners(self):
+        self.ok("CREATE VIEW main.telemetry.v (what, n) AS SELECT name, count(*) FROM {m} GROUP BY name".format(m=TABLES["metrics"]))
+        self.ok("GRANT USE CATALOG, USE SCHEMA ON CATALOG main TO `guest@example.com`")
+        self.assertIn("SELECT on Table", self.failed("SELECT name FROM " + TABLES["metrics"], GUEST)["error"]["message"])
+        self.assertIn("SELECT on Table", self.failed("SELECT what FROM main.telemetry.v", GUEST)["error"]["message"])
+        self.ok("GRANT SELECT ON VIEW main.telemetry.v TO `guest@example.com`")
+        self.assertEqual(self.select("SELECT what, n FROM main.telemetry.v ORDER BY what", GUEST), [["tokens", "3"], ["turn", "1"]])
+        columns = self.w.call("GET", "/api/2.1/unity-catalog/tables/main.telemetry.v").json["columns"]
+        self.assertEqual([(c["name"], c["type_text"]) for c in columns], [("what", "string"), ("n", "bigint")])
+        self.assertIn("UNRESOLVED_COLUMN", self.failed("CREATE VIEW main.telemetry.w AS SELECT nope FROM " + TABLES["logs"])["error"]["message"])
+
+    def test_a_dropped_table_takes_its_rows_along(self):
+        self.ok("DROP TABLE " + TABLES["logs"])
+        self.ok("CREATE TABLE %s (body STRING)" % TABLES["logs"])
+        self.assertEqual(self.select("SELECT * FROM {l}"), [])
+
+    def test_loaded_rows(self):
+        self.ok("CREATE TABLE main.telemetry.t (a INT, b STRUCT<c: STRING>)")
+        self.w.control("POST", "rows", {"table": "main.telemetry.t", "rows": [{"a": 1, "b": {"c": "x"}}, {"a": 2}]})
+        self.assertEqual(self.select("SELECT a, t.b.c FROM main.telemetry.t ORDER BY a"), [["1", "x"], ["2", None]])
+        answer = self.w.call("POST", "/_control/rows", {"table": "main.telemetry.t", "rows": [{"nope": 1}]}, token=None)
+        self.assertEqual(answer.status, 400)
+
+
 if __name__ == "__main__":
     main()

@@ -1,0 +1,31 @@
+#pragma once
+
+#include "tests/workspace/sql_engine.hpp"
+#include "tests/workspace/sql_types.hpp"
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace dbx::standin {
+
+// A query over stored rows: SELECT … FROM, WITH, UNION ALL, joins, GROUP BY, windows; see README.md.
+// It is checked and typed as Spark does it, then evaluated by SQLite. What it does not know is a
+// [PARSE_SYNTAX_ERROR], never a wrong answer.
+struct QueryColumn {
+    std::string name;
+    SqlType type;
+};
+
+// Finds a table for a user who is to read it; throws SqlError when it is not there or may not be read.
+using FindTable = std::function<const Table&(const SqlName& name, const std::string& user)>;
+
+// The columns that a query gives. Throws SqlError.
+std::vector<QueryColumn> query_columns(std::string_view sql, const SqlParameters& parameters,
+                                       const SqlSession& session, const FindTable& find);
+
+// Runs it; afterwards every table it read was looked at (RowStore::look).
+SqlResult run_query(std::string_view sql, const SqlParameters& parameters, const SqlSession& session,
+                    const FindTable& find);
+
+} // namespace dbx::standin
