@@ -66,42 +66,77 @@ pbf_wire_type wire_type_of(Kind kind) {
     }
 }
 
-// A metric's `metadata` and the pairs inside a value are none.
-bool holds_attributes(Type parent, const Field& field) {
-    return field.type == Type::key_value && parent != Type::metric && parent != Type::key_value_list;
-}
-
 struct Attribute {
     std::string_view key;
     std::optional<std::string_view> text; // its value, where that is a string
 };
 
-// Of an AnyValue: the last member counts.
-std::optional<std::string_view> text_value(std::string_view value) {
-    std::optional<std::string_view> text;
-    for (auto reader = reader_of(value); reader.next();) {
-        if (reader.tag_and_type() == tag_and_type(any_string, pbf_wire_type::length_delimited)) {
-            text = text_of(reader.get_view());
-            continue;
-        }
-        if (find_field(Type::any_value, reader.tag())) text.reset();
-        reader.skip();
-    }
-    return text;
+[[noreturn]] void refuse_type() {
+    throw Malformed("a field has another type than OTLP gives it");
 }
 
-Attribute read_attribute(std::string_view key_value) {
+void check_depth(int depth) {
+    if (depth >= deepest_message)
+        throw Malformed("its messages are nested deeper than " + std::to_string(deepest_message));
+}
+
+// Pairs and their values are most of a batch's messages: they are checked and read in one go, where the
+// tables would have them read twice.
+std::optional<std::string_view> read_any_value(std::string_view bytes, int depth);
+
+Attribute read_pair(std::string_view bytes, int depth) {
+    check_depth(depth);
     Attribute attribute;
-    for (auto reader = reader_of(key_value); reader.next();) {
-        if (reader.tag_and_type() == tag_and_type(pair_key, pbf_wire_type::length_delimited)) {
+    for (auto reader = reader_of(bytes); reader.next();) {
+        switch (reader.tag_and_type()) {
+        case tag_and_type(pair_key, pbf_wire_type::length_delimited):
             attribute.key = text_of(reader.get_view());
-        } else if (reader.tag_and_type() == tag_and_type(pair_value, pbf_wire_type::length_delimited)) {
-            attribute.text = text_value(text_of(reader.get_view()));
-        } else {
+            break;
+        case tag_and_type(pair_value, pbf_wire_type::length_delimited):
+            attribute.text = read_any_value(text_of(reader.get_view()), depth + 1);
+            break;
+        default:
+            if (reader.tag() <= pair_value) refuse_type();
             reader.skip();
         }
     }
     return attribute;
+}
+
+// Its text, where it is one: the last member counts.
+std::optional<std::string_view> read_any_value(std::string_view bytes, int depth) {
+    check_depth(depth);
+    std::optional<std::string_view> text;
+    for (auto reader = reader_of(bytes); reader.next();) {
+        const Field* const field = find_field(Type::any_value, reader.tag());
+        if (!field) {
+            reader.skip();
+            continue;
+        }
+        if (reader.wire_type() != wire_type_of(field->kind)) refuse_type();
+        text.reset();
+        if (field->number == any_string) {
+            text = text_of(reader.get_view());
+        } else if (field->kind == Kind::message) {
+            // An ArrayValue or a KeyValueList: `values` is field 1 of either.
+            check_depth(depth + 1);
+            for (auto list = reader_of(text_of(reader.get_view())); list.next();) {
+                if (list.tag() != 1) {
+                    list.skip();
+                    continue;
+                }
+                if (list.wire_type() != pbf_wire_type::length_delimited) refuse_type();
+                const auto value = text_of(list.get_view());
+                if (field->type == Type::array_value)
+                    read_any_value(value, depth + 2);
+                else
+                    read_pair(value, depth + 2);
+            }
+        } else {
+            reader.skip();
+        }
+    }
+    return text;
 }
 
 void append_attribute(std::string& resource, std::string_view key, std::string_view value) {
@@ -146,7 +181,7 @@ class Walk {
     void packed(const Field& field, std::string_view content) const;
     bool is_dropped(Type parent, const Attribute& attribute) const;
     // What the resources of a Resource{Metrics,Logs,Spans} lack, encoded; and the last of them.
-    std::string missing_attributes(std::string_view bytes, const char*& last_resource) const;
+    std::string missing_attributes(std::string_view bytes, int depth, const char*& last_resource) const;
 
     std::string_view whole_;
     const Amendments* amendments_; // null: nothing is changed
@@ -191,7 +226,7 @@ bool Walk::is_dropped(Type parent, const Attribute& attribute) const {
     return ours == amendments_->resource_attributes.end() || ours->second != *attribute.text;
 }
 
-std::string Walk::missing_attributes(std::string_view bytes, const char*& last_resource) const {
+std::string Walk::missing_attributes(std::string_view bytes, int depth, const char*& last_resource) const {
     std::vector<std::string_view> keys;
     for (auto reader = reader_of(bytes); reader.next();) {
         if (reader.tag_and_type() != tag_and_type(of_resource, pbf_wire_type::length_delimited)) {
@@ -205,7 +240,7 @@ std::string Walk::missing_attributes(std::string_view bytes, const char*& last_r
                 inner.skip();
                 continue;
             }
-            const auto attribute = read_attribute(text_of(inner.get_view()));
+            const auto attribute = read_pair(text_of(inner.get_view()), depth + 2);
             if (!is_dropped(Type::resource, attribute)) keys.push_back(attribute.key);
         }
     }
@@ -243,8 +278,7 @@ void Walk::nested(const Field& field, const char* header, std::string_view conte
 }
 
 void Walk::message(Type type, std::string_view bytes, int depth) {
-    if (depth >= deepest_message)
-        throw Malformed("its messages are nested deeper than " + std::to_string(deepest_message));
+    check_depth(depth);
     note(type);
     const bool has_resource =
         type == Type::resource_metrics || type == Type::resource_logs || type == Type::resource_spans;
@@ -253,7 +287,7 @@ void Walk::message(Type type, std::string_view bytes, int depth) {
     std::string missing;
     const char* last_resource = nullptr;
     if (amendments_ && has_resource && !amendments_->resource_attributes.empty()) {
-        missing = missing_attributes(bytes, last_resource);
+        missing = missing_attributes(bytes, depth, last_resource);
         if (!missing.empty() && !last_resource) {
             std::string resource;
             protozero::pbf_writer(resource).add_message(of_resource, missing);
@@ -276,7 +310,7 @@ void Walk::message(Type type, std::string_view bytes, int depth) {
             // A list of numbers may come packed or not.
             if (field->presence != Presence::repeated ||
                 reader.wire_type() != pbf_wire_type::length_delimited)
-                throw Malformed("a field has another type than OTLP gives it");
+                refuse_type();
             packed(*field, text_of(reader.get_view()));
             continue;
         }
@@ -289,15 +323,18 @@ void Walk::message(Type type, std::string_view bytes, int depth) {
             if (is_record && field->number == record_event_name) event_name = content;
             continue;
         }
-        if ((drops || is_record) && holds_attributes(type, *field)) {
-            const auto attribute = read_attribute(content);
+        if (field->type == Type::any_value) {
+            read_any_value(content, depth + 1);
+            continue;
+        }
+        if (field->type == Type::key_value) {
+            const auto attribute = read_pair(content, depth + 1);
             if (is_record && attribute.key == "event.name" && attribute.text)
                 event_attribute = *attribute.text;
-            if (drops && is_dropped(type, attribute)) {
-                message(field->type, content, depth + 1);
+            // A metric's `metadata` is about the metric.
+            if (drops && type != Type::metric && is_dropped(type, attribute))
                 edit(header, position_of(reader), {});
-                continue;
-            }
+            continue;
         }
         const bool is_last_resource = !missing.empty() && content.data() == last_resource;
         nested(*field, header, content, depth,
