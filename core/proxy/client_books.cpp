@@ -136,8 +136,7 @@ void ClientConnection::settle(usage::End end, std::string_view error_class, Then
         spent.output = row.usage.output;
         exchange_.policy->limits->settle(exchange_.ticket, spent);
     }
-    auto* ledger = loop_.shared().ledger;
-    if (ledger == nullptr) {
+    if (loop_.shared().ledger == nullptr) {
         do_then();
         return;
     }
@@ -161,14 +160,8 @@ void ClientConnection::settle(usage::End end, std::string_view error_class, Then
     row.bytes_in = body_bytes_;
     row.bytes_out = exchange_.bytes_out;
     row.upstream_request_id = std::move(exchange_.upstream_id);
-    if (then == Then::nothing) {
-        ledger->add(exchange_.row, std::move(row), {});
-        return;
-    }
-    ledger->add(exchange_.row, std::move(row),
-                [weak = weak_from_this(), number = number_, &loop = loop_](bool) mutable {
-                    loop.post_committed(std::move(weak), number);
-                });
+    if (loop_.record({exchange_.row, std::move(row)}, then == Then::nothing ? nullptr : this, number_))
+        do_then();
 }
 
 void ClientConnection::committed(std::uint64_t number) {

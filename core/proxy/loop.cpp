@@ -39,6 +39,8 @@ Loop::~Loop() {
     for (auto& upstream : idle_) upstream->close();
     const auto all = connections_;
     for (const auto& [raw, connection] : all) connection->close("stopped");
+    for (auto& one : settlers_) one.connection.reset();
+    end_turn();
 }
 
 Result<int> Loop::listen(const std::string& address, int port, bool share) {
@@ -75,23 +77,39 @@ void Loop::post(std::function<void()> work) {
     asio::post(io_, std::move(work));
 }
 
-void Loop::post_committed(std::weak_ptr<ClientConnection> connection, std::uint64_t number) {
-    bool first = false;
-    {
-        const std::lock_guard lock(committed_guard_);
-        first = committed_.empty();
-        committed_.push_back({std::move(connection), number});
-    }
-    if (first) asio::post(io_, [this] { tell_committed(); });
+bool Loop::record(usage::Ledger::Record record, ClientConnection* whose, std::uint64_t number) {
+    // With a single request under way there is nothing to wait for.
+    if (settled_.empty() && counters_.active.load(std::memory_order_relaxed) <= 1 &&
+        shared_.ledger->commit({&record, 1}))
+        return true;
+    if (settled_.empty()) asio::post(io_, [this] { end_turn(); });
+    settled_.push_back(std::move(record));
+    settlers_.push_back(
+        {whose != nullptr ? whose->weak_from_this() : std::weak_ptr<ClientConnection>(), number});
+    return false;
 }
 
-void Loop::tell_committed() {
-    {
-        const std::lock_guard lock(committed_guard_);
-        telling_.swap(committed_);
+void Loop::end_turn() {
+    if (settled_.empty()) return;
+    committing_.swap(settled_);
+    telling_.swap(settlers_);
+    if (shared_.ledger->commit(committing_)) {
+        for (const auto& one : telling_)
+            if (const auto connection = one.connection.lock()) connection->committed(one.number);
+    } else {
+        for (std::size_t i = 0; i < committing_.size(); ++i) {
+            usage::Ledger::Done done;
+            if (!telling_[i].connection.expired())
+                done = [this, whom = telling_[i]](bool) {
+                    post([whom] {
+                        if (const auto connection = whom.connection.lock())
+                            connection->committed(whom.number);
+                    });
+                };
+            shared_.ledger->add(committing_[i].ticket, std::move(committing_[i].row), std::move(done));
+        }
     }
-    for (const auto& one : telling_)
-        if (const auto connection = one.connection.lock()) connection->committed(one.number);
+    committing_.clear();
     telling_.clear();
 }
 

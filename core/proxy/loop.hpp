@@ -14,7 +14,6 @@
 #include <chrono>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -54,8 +53,6 @@ class Loop {
     void begin_drain(); // no new connections; ends when the last request has ended
     void stop();        // at once
     void post(std::function<void()> work);
-    // The row of that connection's request is committed. Rows are committed in groups: so are these.
-    void post_committed(std::weak_ptr<ClientConnection> connection, std::uint64_t number);
 
     const Counters& counters() const { return counters_; }
 
@@ -75,6 +72,10 @@ class Loop {
               std::function<void(tl::expected<std::shared_ptr<Upstream>, http::Failure>)> done);
     void give_back(std::shared_ptr<Upstream> upstream);
 
+    // The row of a request. True: it is committed. Else it will be with the others of this turn of the loop,
+    // and `whose` (null: nobody) is told: committed(number).
+    bool record(usage::Ledger::Record record, ClientConnection* whose, std::uint64_t number);
+
     void forget(ClientConnection& connection);
 
     // Used by one call at a time, to spare allocations.
@@ -87,7 +88,7 @@ class Loop {
     void admit_socket(Socket socket);
     void tick();
     void end_if_drained();
-    void tell_committed();
+    void end_turn();
 
     const Shared shared_;
     std::shared_ptr<const Policy> policy_;
@@ -98,13 +99,13 @@ class Loop {
     asio::executor_work_guard<asio::io_context::executor_type> work_;
     BlockPool blocks_;
     Counters counters_;
-    struct Committed {
+    // What the handlers of this turn settled, until all that was ready has been handled; and whom to tell.
+    struct Settler {
         std::weak_ptr<ClientConnection> connection;
         std::uint64_t number;
     };
-    std::mutex committed_guard_;
-    std::vector<Committed> committed_; // by the guard
-    std::vector<Committed> telling_;
+    std::vector<usage::Ledger::Record> settled_, committing_;
+    std::vector<Settler> settlers_, telling_;
     std::unordered_map<ClientConnection*, std::shared_ptr<ClientConnection>> connections_;
     std::vector<std::shared_ptr<Upstream>> idle_;
     std::vector<std::pair<std::weak_ptr<Upstream>, SteadyTime>> handshaking_; // with their deadlines

@@ -12,7 +12,7 @@ namespace dbx::usage {
 namespace {
 
 constexpr std::uint32_t place_count = 4'096;
-constexpr std::uint64_t magic = 0x31'74'68'67'69'6c'66'64ULL; // "dflight1"
+constexpr std::uint64_t magic = 0x32'74'68'67'69'6c'66'64ULL; // "dflight2"
 
 // A text of bounded length.
 template <std::size_t Size>
@@ -50,14 +50,13 @@ struct Flight::Header {
     std::uint32_t place_bytes;
     std::uint32_t places;
     std::atomic<std::uint64_t> database;
-    std::atomic<std::uint32_t> instance;
 };
 
 // Stored by this program and read by the next one on the same machine, so in the machine's own form; another
 // version's files differ in place_bytes and are left where they are.
 struct Flight::Place {
     std::atomic<std::uint32_t> state;
-    std::uint64_t number;
+    std::int64_t id;
     std::int64_t started_ms;
     Text<32> agent;
     Text<12> dialect;
@@ -109,14 +108,11 @@ Flight::~Flight() {
     if (file_ && free_.size() == places_) (void)files_.remove(path_);
 }
 
-void Flight::enter(std::uint64_t database, std::uint32_t instance) {
-    if (!file_) return;
-    header()->instance = 0; // a kill in between: the rows of this process get new numbers
-    header()->database = database;
-    header()->instance = instance;
+void Flight::enter(std::uint64_t database) {
+    if (file_) header()->database = database;
 }
 
-std::uint32_t Flight::begin(std::uint64_t number, const Begin& begin) {
+std::uint32_t Flight::begin(std::int64_t id, const Begin& begin) {
     std::uint32_t index = none;
     {
         const std::lock_guard guard(mutex_);
@@ -125,7 +121,7 @@ std::uint32_t Flight::begin(std::uint64_t number, const Begin& begin) {
         free_.pop_back();
     }
     auto& at = *place(index);
-    at.number = number;
+    at.id = id;
     at.started_ms = milliseconds(begin.started_at);
     at.agent.set(begin.agent);
     at.dialect.set(begin.dialect);
@@ -238,12 +234,11 @@ Flight::Remains Flight::read(const Found& found) {
         return remains;
     }
     remains.database = head->database;
-    remains.instance = head->instance;
     const auto count = std::min<std::size_t>(head->places, bytes.size() / sizeof(Place) - 1);
     for (std::size_t i = 1; i <= count; ++i) {
         const auto& at = *reinterpret_cast<const Place*>(bytes.data() + i * sizeof(Place));
         if (at.state.load(std::memory_order_acquire) == is_free) continue;
-        remains.rows.push_back({at.number, at.state.load() == is_ended, row_of(at)});
+        remains.rows.push_back({at.id, at.state.load() == is_ended, row_of(at)});
     }
     return remains;
 }

@@ -22,14 +22,13 @@ class Flight {
 
     // A place that was not freed.
     struct Left {
-        std::uint64_t number = 0;
+        std::int64_t id = 0;
         bool ended = false; // the row is whole; it was only not committed
         Row row;
     };
-    // What a dead process's file holds. `database` and `instance` are those of enter().
+    // What a dead process's file holds. `database` is that of enter().
     struct Remains {
         std::uint64_t database = 0;
-        std::uint32_t instance = 0;
         bool foreign = false; // written by another version of this program: not understood, to be left there
         std::vector<Left> rows;
     };
@@ -39,11 +38,11 @@ class Flight {
     ~Flight(); // removes the file when every place is free
 
     bool usable() const { return file_.has_value(); }
-    // Which rows of which database this process writes: instance << 32 | number.
-    void enter(std::uint64_t database, std::uint32_t instance);
+    // Which database this process writes.
+    void enter(std::uint64_t database);
 
     // Any thread.
-    std::uint32_t begin(std::uint64_t number, const Begin& begin);
+    std::uint32_t begin(std::int64_t id, const Begin& begin);
     void name_model(std::uint32_t place, std::string_view model);
     void end(std::uint32_t place, const Row& row);
     void free(std::uint32_t place);

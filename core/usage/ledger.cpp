@@ -3,6 +3,7 @@
 #include "core/base/strings.hpp"
 #include "core/usage/flight.hpp"
 #include "core/usage/ledger_file.hpp"
+#include "core/usage/row_id.hpp"
 
 #include <atomic>
 #include <charconv>
@@ -20,11 +21,10 @@ using Steady = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
 constexpr std::size_t group_rows = 512;
-// With many requests in flight a commit waits this long after the last one, so that their ends share it.
-constexpr auto linger = 1ms;
-constexpr std::size_t linger_in_flight = 4;
 constexpr int checkpoint_pages = 2'000; // 8 MB of log
-constexpr auto idle_before_checkpoint = 5s;
+constexpr auto look_every = 5s;
+constexpr auto look_at_path_every = 100ms;
+constexpr auto rest_before_checkpoint = 5s;
 constexpr auto retention_every = 1h;
 constexpr int retention_rows = 500;
 constexpr auto first_retry = 1s;
@@ -40,8 +40,7 @@ system::WallTime wall_now() {
 struct Pending {
     Ledger::Ticket ticket;
     Row row;
-    Ledger::Done done;   // empty once it was called
-    std::int64_t id = 0; // given already (what a dead process left); else of the ticket
+    Ledger::Done done; // empty once it was called
 };
 
 Ledger::Health health_of(FileTrouble::Kind kind) {
@@ -85,6 +84,8 @@ class RealLedger : public Ledger {
         , flight_(options_.file, files) {
         status_.since = wall_now();
         open_file(options_.lock_wait);
+        if (file_) file_->set_lock_wait(0ms);
+        writer_has_it_ = status_.health != Health::good;
         thread_ = std::thread([this] { work(); });
     }
 
@@ -100,10 +101,9 @@ class RealLedger : public Ledger {
 
     Ticket begin(const Begin& begin) override {
         Ticket ticket;
-        ticket.number = ++last_number_;
-        ticket.place = flight_.begin(ticket.number, begin);
+        ticket.id = new_id(begin.started_at);
+        ticket.place = flight_.begin(ticket.id, begin);
         if (ticket.place == Flight::none) ++unmarked_;
-        ++in_flight_;
         return ticket;
     }
 
@@ -111,22 +111,44 @@ class RealLedger : public Ledger {
         flight_.name_model(ticket.place, model_asked);
     }
 
+    bool commit(std::span<const Record> records) override {
+        // Another loop's commit is over in microseconds; what the writer does is not waited for.
+        std::unique_lock file(file_guard_, std::defer_lock);
+        do {
+            if (writer_has_it_.load(std::memory_order_acquire)) return false;
+        } while (!file.try_lock());
+        if (writer_has_it_.load(std::memory_order_acquire) || !file_) return false;
+        // A row must not go into a file that nobody will find.
+        if (const auto now = Steady::now(); now >= look_at_) {
+            if (file_->moved()) return false;
+            look_at_ = now + look_at_path_every;
+        }
+        group_.clear();
+        for (const auto& record : records) group_.push_back({record.ticket.id, &record.row});
+        if (!file_->write(group_)) return false; // the writer tries again, and says what is wrong
+        committed_ += records.size();
+        for (const auto& record : records) flight_.free(record.ticket.place);
+        const bool full = file_->log_pages() >= checkpoint_pages && !checkpoint_due_.exchange(true);
+        file.unlock();
+        if (full) {
+            const std::lock_guard guard(mutex_);
+            wake_.notify_one();
+        }
+        return true;
+    }
+
     void add(const Ticket& ticket, Row row, Done done) override {
         flight_.end(ticket.place, row);
-        bool wake = false;
-        {
-            const std::lock_guard guard(mutex_);
-            queue_.push_back({ticket, std::move(row), std::move(done), 0});
-            wake = queue_.size() == wake_at_;
-        }
-        --in_flight_;
-        if (wake) wake_.notify_one();
+        const std::lock_guard guard(mutex_);
+        queue_.push_back({ticket, std::move(row), std::move(done)});
+        if (queue_.size() == 1) wake_.notify_one();
     }
 
     Status status() const override {
         const std::lock_guard guard(mutex_);
         Status result = status_;
         result.waiting = pending_.size() + queue_.size();
+        result.committed = committed_;
         result.unmarked = unmarked_;
         return result;
     }
@@ -145,6 +167,7 @@ class RealLedger : public Ledger {
         }
         auto opened = open_for_reading(options_.file, files_);
         if (!opened) return fail(opened.error());
+        // Rows with a later id began later, but for clocks that were set back.
         Statement statement(
             opened->get(),
             "SELECT agent, model_asked, count(*), sum(status = 0 OR status >= 400 OR error_class IS NOT "
@@ -153,12 +176,13 @@ class RealLedger : public Ledger {
             "total(input_tokens), total(output_tokens), total(cache_read_tokens), total(cache_write_tokens), "
             "total(reasoning_tokens), total(cost_usd), sum(input_tokens IS NOT NULL OR output_tokens IS NOT "
             "NULL) "
-            "FROM requests WHERE started_at >= ? GROUP BY 1, 2");
-        if (statement)
+            "FROM requests WHERE id >= ? AND started_at >= ? GROUP BY 1, 2");
+        if (statement) {
+            statement.bind(1, first_id_since(opened->get(), time));
             statement.bind(
-                1,
-                std::int64_t{
-                    std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count()});
+                2,
+                std::int64_t{std::chrono::ceil<std::chrono::milliseconds>(time.time_since_epoch()).count()});
+        }
         int code = statement.step();
         for (; code == SQLITE_ROW; code = statement.step()) {
             if (!matches(filter, statement.text(0), statement.text(1))) continue;
@@ -211,7 +235,7 @@ class RealLedger : public Ledger {
             }
             identity_ = opened->identity();
             instance_ = *instance;
-            flight_.enter(identity_, instance_);
+            flight_.enter(identity_);
         }
         file_.emplace(std::move(*opened));
         recover();
@@ -253,12 +277,11 @@ class RealLedger : public Ledger {
             if (remains.foreign) continue;
             // Rows of this very file keep the id that they may have been committed with; those of one that is
             // gone get a new one.
-            const bool known = remains.database == identity_ && remains.instance != 0;
+            const bool known = remains.database == identity_;
             std::vector<LedgerFile::Numbered> rows;
             std::uint64_t killed = 0;
             for (const auto& left : remains.rows) {
-                const auto number = known ? left.number : ++last_number_;
-                rows.push_back({id_of(known ? remains.instance : instance_, number), &left.row});
+                rows.push_back({known ? left.id : new_id(left.row.started_at), &left.row});
                 if (!left.ended) ++killed;
             }
             if (!rows.empty()) {
@@ -276,8 +299,12 @@ class RealLedger : public Ledger {
         }
     }
 
-    static std::int64_t id_of(std::uint32_t instance, std::uint64_t number) {
-        return static_cast<std::int64_t>((std::uint64_t{instance} << 32U) + number);
+    std::int64_t new_id(system::WallTime began) {
+        auto last = last_id_.load(std::memory_order_relaxed);
+        for (;;) {
+            const auto id = next_row_id(last, began, instance_);
+            if (last_id_.compare_exchange_weak(last, id, std::memory_order_relaxed)) return id;
+        }
     }
 
     void say(const std::string& sentence) const {
@@ -336,7 +363,8 @@ class RealLedger : public Ledger {
     void work() {
         std::unique_lock guard(mutex_);
         for (;;) {
-            const bool more = wait_for_work(guard);
+            wait_for_work(guard);
+            writer_has_it_ = true;
             const auto flushes = flushes_asked_;
             if (pending_.empty()) {
                 pending_.swap(queue_);
@@ -347,13 +375,18 @@ class RealLedger : public Ledger {
             const bool stopping = stop_;
             guard.unlock();
             bool written = true;
-            if (!pending_.empty()) written = write_pending(stopping);
-            if (pending_.empty()) maintain(more);
+            {
+                const std::lock_guard file(file_guard_);
+                if (!pending_.empty()) written = write_pending(stopping);
+                if (pending_.empty()) maintain();
+                if (file_) file_->set_lock_wait(0ms); // as commit() wants it
+            }
             guard.lock();
             if (queue_.empty() || !written) {
                 flushes_done_ = flushes;
                 flushed_.notify_all();
             }
+            if (queue_.empty() && pending_.empty() && status_.health == Health::good) writer_has_it_ = false;
             // Only a lock goes away in time.
             const bool hopeless = status_.health != Health::locked || Steady::now() >= give_up_;
             if (stopping && queue_.empty() && (pending_.empty() || (!written && hopeless))) break;
@@ -367,26 +400,12 @@ class RealLedger : public Ledger {
         if (file_ && pending_.empty()) file_->checkpoint();
     }
 
-    // True: there is something in the queue.
-    bool wait_for_work(std::unique_lock<std::mutex>& guard) {
-        const auto busy = [&] { return stop_ || flushes_asked_ != flushes_done_; };
-        if (queue_.empty() && !busy()) {
-            auto until = Steady::now() + (dirty_ ? Steady::duration(idle_before_checkpoint) : 60s);
-            if (!pending_.empty()) until = next_try_;
-            if (retention_due_) until = Steady::now();
-            wake_at_ = 1;
-            wake_.wait_until(guard, until, [&] { return !queue_.empty() || busy(); });
-        }
-        // Many in flight: their ends come together.
-        while (!queue_.empty() && queue_.size() < group_rows && !busy()) {
-            const auto now = Steady::now();
-            const std::size_t open = in_flight_;
-            if (open < linger_in_flight || now >= last_commit_ + linger) break;
-            wake_at_ = std::min(group_rows, queue_.size() + open);
-            wake_.wait_until(guard, last_commit_ + linger);
-        }
-        wake_at_ = SIZE_MAX;
-        return !queue_.empty();
+    void wait_for_work(std::unique_lock<std::mutex>& guard) {
+        const auto wanted = [&] {
+            return stop_ || flushes_asked_ != flushes_done_ || !queue_.empty() || checkpoint_due_ ||
+                   retention_due_;
+        };
+        wake_.wait_until(guard, pending_.empty() ? Steady::now() + look_every : next_try_, wanted);
     }
 
     // False: some stay in memory.
@@ -434,21 +453,16 @@ class RealLedger : public Ledger {
         while (!pending_.empty()) {
             const auto size = std::min(pending_.size(), group_rows);
             group.clear();
-            for (std::size_t i = 0; i < size; ++i)
-                group.push_back({id_of(instance_, pending_[i].ticket.number), &pending_[i].row});
+            for (std::size_t i = 0; i < size; ++i) group.push_back({pending_[i].ticket.id, &pending_[i].row});
             if (const auto written = file_->write(group); !written) return written.error();
-            last_commit_ = Steady::now();
-            dirty_ = true;
+            committed_ += size;
             for (std::size_t i = 0; i < size; ++i) {
                 flight_.free(pending_[i].ticket.place);
                 if (pending_[i].done) pending_[i].done(true);
             }
             const std::lock_guard guard(mutex_);
             pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(size));
-            status_.committed += size;
         }
-        // Behind the answers: they do not wait for the disk.
-        if (file_->log_pages() >= checkpoint_pages) file_->checkpoint();
         return std::nullopt;
     }
 
@@ -469,34 +483,51 @@ class RealLedger : public Ledger {
         }
     }
 
-    void maintain(bool busy) {
+    // Meanwhile rows wait in the queue, and nobody's stream waits for the disk.
+    void maintain() {
         if (!file_) return;
         const auto now = Steady::now();
         if (options_.keep && (retention_due_ || now >= next_retention_)) {
             next_retention_ = now + retention_every;
+            file_->set_lock_wait(retry_lock_wait);
             const auto gone = file_->forget_before(wall_now() - *options_.keep, retention_rows);
             retention_due_ = gone && *gone == retention_rows;
-            dirty_ = dirty_ || (gone && *gone > 0);
+            if (gone && *gone > 0) rest_since_ = now;
         }
-        if (!busy && dirty_ && now - last_commit_ >= idle_before_checkpoint) {
+        if (const auto seen = committed_.load(); seen != last_seen_) {
+            last_seen_ = seen;
+            rest_since_ = now;
+        }
+        if (checkpoint_due_ || (rest_since_ && now - *rest_since_ >= rest_before_checkpoint)) {
             file_->checkpoint();
-            dirty_ = false;
+            rest_since_.reset();
+            checkpoint_due_ = false;
         }
     }
 
     const Options options_;
     system::FileSystem& files_;
     Flight flight_;
-    std::atomic<std::uint64_t> last_number_{0};
+    std::atomic<std::int64_t> last_id_{0};
     std::atomic<std::uint64_t> unmarked_{0};
-    std::atomic<std::size_t> in_flight_{0};
+    std::atomic<std::uint64_t> committed_{0};
+
+    // The file is for whoever holds the guard: commit(), for microseconds, or the writer, for as long as the
+    // disk or another process's lock takes. Then commit() does not wait but says no.
+    std::mutex file_guard_;
+    std::atomic<bool> writer_has_it_{false};
+    std::atomic<bool> checkpoint_due_{false};
+    std::optional<LedgerFile> file_;
+    std::vector<LedgerFile::Numbered> group_;
+    Steady::time_point look_at_{}; // the path, again
+    std::uint64_t identity_ = 0;
+    std::atomic<std::uint32_t> instance_{0}; // of this process in the file
 
     mutable std::mutex mutex_;
     std::condition_variable wake_;
     std::condition_variable flushed_;
     std::vector<Pending> queue_;   // by mutex_
     std::vector<Pending> pending_; // changed by the writer, with mutex_ where rows go
-    std::size_t wake_at_ = SIZE_MAX;
     std::uint64_t flushes_asked_ = 0;
     std::uint64_t flushes_done_ = 0;
     bool stop_ = false;
@@ -504,13 +535,10 @@ class RealLedger : public Ledger {
     Status status_;
 
     // the writer's own
-    std::optional<LedgerFile> file_;
-    std::uint64_t identity_ = 0;
-    std::uint32_t instance_ = 0;
     int set_aside_ = 0;
-    bool dirty_ = false;
     bool retention_due_ = false;
-    Steady::time_point last_commit_{};
+    std::uint64_t last_seen_ = 0;                  // of committed_
+    std::optional<Steady::time_point> rest_since_; // the last sign of rows that no checkpoint has moved yet
     Steady::time_point next_try_{};
     Steady::time_point next_retention_{};
     Steady::duration retry_ = first_retry;

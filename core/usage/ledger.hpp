@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 namespace dbx::usage {
@@ -37,8 +38,9 @@ struct Filter {
     std::string model;
 };
 
-// The ledger of one proxy process: rows go into the SQLite file in groups, on a thread of its own. Several
-// processes may share the file.
+// The ledger of one proxy process: rows go into the SQLite file in groups, on the thread that made them. What
+// may take time (the disk's flush, another process's lock, a file that cannot be written) is the business of
+// a thread of its own. Several processes may share the file.
 //
 // Committed means: after a kill -9 of this process at any later moment the row is there. SQLite in WAL mode
 // with synchronous=NORMAL gives that: a COMMIT has written its frames to the log with write(2), which the
@@ -80,12 +82,17 @@ class Ledger {
 
     // A request between begin() and add().
     struct Ticket {
-        std::uint64_t number = 0; // 0: none
+        std::int64_t id = 0; // of the row (row_id.hpp); 0: none
         std::uint32_t place = UINT32_MAX;
     };
 
-    // On the writer's thread. `committed` is false when the row is only in memory (see Status): the answer
-    // goes on all the same.
+    struct Record {
+        Ticket ticket;
+        Row row;
+    };
+
+    // On the ledger's own thread. `committed` is false when the row is only in memory (see Status): the
+    // answer goes on all the same.
     using Done = std::function<void(bool committed)>;
 
     // Opens or creates the file (0600, its folder 0700) and starts the thread. Never fails: what is wrong is
@@ -100,7 +107,12 @@ class Ledger {
     virtual Ticket begin(const Begin& begin) = 0;
     // Completes the mark once the model is known (a body that was still coming).
     virtual void name_model(const Ticket& ticket, std::string_view model_asked) = 0;
-    // The request's one row. Any thread, does not block; exactly once per ticket.
+    // The one row of each request, in one commit, on the caller's thread: tens of microseconds, never the
+    // disk's flush or another process's lock. False: that is not possible now (the file is locked, full,
+    // being tidied); nothing was written, and each of them goes to add(). Any thread.
+    virtual bool commit(std::span<const Record> records) = 0;
+    // Hands a row to the ledger's own thread. Any thread, does not block; exactly once per ticket that was
+    // not committed.
     virtual void add(const Ticket& ticket, Row row, Done done) = 0;
 
     virtual Status status() const = 0;

@@ -2,6 +2,7 @@
 
 #include "core/system/hash.hpp"
 #include "core/system/shared_file.hpp"
+#include "core/usage/row_id.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -50,6 +51,50 @@ constexpr const char* migrations[] = {
     CREATE INDEX requests_started_at ON requests (started_at);
     CREATE TABLE proxies (instance INTEGER PRIMARY KEY AUTOINCREMENT, started_at INTEGER NOT NULL);
     CREATE TABLE ledger (identity TEXT NOT NULL);
+    )sql",
+    // Rows in the order of time (row_id.hpp) instead of an index; and no column that is computed for each
+    // row.
+    R"sql(
+    DROP INDEX requests_started_at;
+    ALTER TABLE requests DROP COLUMN started;
+    ALTER TABLE requests RENAME TO requests_1;
+    CREATE TABLE requests (
+        id INTEGER PRIMARY KEY,             -- milliseconds << 21, and what makes it unique
+        started_at INTEGER NOT NULL,        -- milliseconds since 1970, UTC
+        agent TEXT NOT NULL,
+        dialect TEXT NOT NULL,
+        route TEXT NOT NULL,
+        model_asked TEXT NOT NULL,
+        model_answered TEXT,
+        status INTEGER NOT NULL,            -- 0: the client got none
+        error_class TEXT,
+        streamed INTEGER NOT NULL,
+        input_tokens INTEGER,               -- without cached ones
+        output_tokens INTEGER,              -- with reasoning
+        cache_read_tokens INTEGER,
+        cache_write_tokens INTEGER,         -- with the two below
+        cache_write_5m_tokens INTEGER,
+        cache_write_1h_tokens INTEGER,
+        reasoning_tokens INTEGER,
+        cost_usd REAL,                      -- NULL: unpriced
+        price TEXT,
+        partial INTEGER NOT NULL,
+        queued_ms REAL NOT NULL,
+        first_byte_ms REAL,
+        total_ms REAL NOT NULL,
+        limit_hit TEXT,
+        bytes_in INTEGER NOT NULL,
+        bytes_out INTEGER NOT NULL,
+        upstream_id TEXT,
+        upstream_request_id TEXT
+    );
+    INSERT INTO requests
+        SELECT (max(a.started_at, 0) << 21) + row_number() OVER (PARTITION BY a.started_at ORDER BY a.id) - 1, a.started_at,
+            agent, dialect, route, model_asked, model_answered, status, error_class, streamed, input_tokens, output_tokens,
+            cache_read_tokens, cache_write_tokens, cache_write_5m_tokens, cache_write_1h_tokens, reasoning_tokens, cost_usd,
+            price, partial, queued_ms, first_byte_ms, total_ms, limit_hit, bytes_in, bytes_out, upstream_id, upstream_request_id
+        FROM requests_1 AS a;
+    DROP TABLE requests_1;
     )sql",
 };
 static_assert(std::size(migrations) == LedgerFile::version);
@@ -124,6 +169,13 @@ FileResult<void> LedgerFile::run(const char* sql) {
     return {};
 }
 
+FileResult<void> LedgerFile::run(Statement& statement) {
+    const int code = statement.step();
+    statement.reset();
+    if (code != SQLITE_DONE) return tl::unexpected(trouble(code));
+    return {};
+}
+
 FileResult<LedgerFile> LedgerFile::open(const system::Path& path, system::FileSystem& files,
                                         std::chrono::milliseconds lock_wait) {
     using Kind = FileTrouble::Kind;
@@ -171,8 +223,10 @@ FileResult<LedgerFile> LedgerFile::open(const system::Path& path, system::FileSy
     }
     // Where the file system has no shared memory for a log (some network disks) SQLite keeps its old journal:
     // slower, with the same promise.
-    for (const char* sql : {"PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL",
-                            "PRAGMA wal_autocheckpoint = 0", "PRAGMA cache_size = -1024"}) {
+    // Small pages: a commit writes whole ones. They count for a new file only.
+    for (const char* sql :
+         {"PRAGMA page_size = 2048", "PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL",
+          "PRAGMA wal_autocheckpoint = 0", "PRAGMA cache_size = -1024"}) {
         if (auto done = file.run(sql); !done) return tl::unexpected(done.error());
     }
     if (auto done = file.migrate(); !done) return tl::unexpected(done.error());
@@ -183,7 +237,9 @@ FileResult<LedgerFile> LedgerFile::open(const system::Path& path, system::FileSy
         std::from_chars(text.data(), text.data() + text.size(), file.identity_, 16);
     }
     if (file.identity_ == 0) return tl::unexpected(FileTrouble{Kind::corrupt, "its identity is missing"});
+    file.begin_ = Statement(raw, "BEGIN IMMEDIATE");
     file.insert_ = Statement(raw, insert_sql);
+    file.commit_ = Statement(raw, "COMMIT");
     if (!file.insert_) return tl::unexpected(file.trouble(file.insert_.code()));
     sqlite3_wal_hook(
         raw,
@@ -222,7 +278,10 @@ FileResult<std::uint32_t> LedgerFile::new_instance(system::WallTime now) {
 }
 
 FileResult<void> LedgerFile::write(std::span<const Numbered> rows) {
-    if (auto begun = run("BEGIN IMMEDIATE"); !begun) return begun;
+    // One row is a transaction by itself.
+    if (rows.size() > 1) {
+        if (auto begun = run(begin_); !begun) return begun;
+    }
     for (const auto& [id, pointer] : rows) {
         const auto& row = *pointer;
         const auto& usage = row.usage;
@@ -263,11 +322,12 @@ FileResult<void> LedgerFile::write(std::span<const Numbered> rows) {
         insert_.reset();
         if (code != SQLITE_DONE) {
             auto why = trouble(code);
-            execute(database_.get(), "ROLLBACK");
+            if (rows.size() > 1) execute(database_.get(), "ROLLBACK");
             return tl::unexpected(why);
         }
     }
-    if (auto done = run("COMMIT"); !done) {
+    if (rows.size() == 1) return {};
+    if (auto done = run(commit_); !done) {
         execute(database_.get(), "ROLLBACK");
         return done;
     }
@@ -293,9 +353,9 @@ void LedgerFile::checkpoint() {
 
 FileResult<int> LedgerFile::forget_before(system::WallTime time, int limit) {
     Statement statement(database_.get(), "DELETE FROM requests WHERE id IN (SELECT id FROM requests WHERE "
-                                         "started_at < ? ORDER BY started_at LIMIT ?)");
+                                         "id < ? ORDER BY id LIMIT ?)");
     if (statement) {
-        statement.bind(1, milliseconds(time));
+        statement.bind(1, first_row_id(time));
         statement.bind(2, std::int64_t{limit});
     }
     if (const int code = statement.step(); code != SQLITE_DONE) return tl::unexpected(trouble(code));
@@ -304,7 +364,7 @@ FileResult<int> LedgerFile::forget_before(system::WallTime time, int limit) {
 
 void LedgerFile::abandon() {
     if (database_) sqlite3_db_config(database_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
-    insert_ = {};
+    for (auto* statement : {&begin_, &insert_, &commit_}) *statement = {};
     database_.reset();
 }
 
@@ -323,6 +383,11 @@ Result<system::Path> set_aside(const system::Path& path, system::WallTime now) {
             return fail(ErrorKind::file, "cannot set the corrupt ledger aside", error.message());
     }
     return target;
+}
+
+std::int64_t first_id_since(sqlite3* database, system::WallTime time) {
+    int code = SQLITE_OK;
+    return ask(database, "PRAGMA user_version", code) < 2 ? INT64_MIN : first_row_id(time);
 }
 
 Result<Connection> open_for_reading(const system::Path& path, system::FileSystem& files) {

@@ -17,10 +17,10 @@ struct FileTrouble {
 template <class T>
 using FileResult = tl::expected<T, FileTrouble>;
 
-// The ledger's database, open for writing by one thread.
+// The ledger's database, open for writing by one thread at a time.
 class LedgerFile {
   public:
-    static constexpr int version = 1;              // user_version
+    static constexpr int version = 2;              // user_version
     static constexpr int application = 0x64627861; // application_id: "dbxa"
 
     // Opens or creates it and brings its schema up to `version`. `lock_wait` is SQLite's busy timeout.
@@ -53,15 +53,20 @@ class LedgerFile {
     FileTrouble trouble(int code) const;
     FileResult<void> migrate();
     FileResult<void> run(const char* sql);
+    FileResult<void> run(Statement& statement);
 
     Connection database_;
-    Statement insert_;
+    Statement begin_, insert_, commit_;
     std::uint64_t identity_ = 0;
     std::unique_ptr<int> log_pages_ = std::make_unique<int>(0);
 };
 
 // Renames a corrupt ledger with its log files to NAME.corrupt-TIME; the new name.
 Result<system::Path> set_aside(const system::Path& path, system::WallTime now);
+
+// Where rows since then begin in the table. What an older version of this program wrote is not in the order
+// of time: there all rows are read.
+std::int64_t first_id_since(sqlite3* database, system::WallTime time);
 
 // Opens it for reading only. Errors: missing, not a ledger, newer (kind file).
 Result<Connection> open_for_reading(const system::Path& path, system::FileSystem& files);

@@ -147,21 +147,14 @@ Result<std::vector<Report>> make_reports(const system::Path& ledger, system::Fil
         "output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, cost_usd, partial, "
         "first_byte_ms, total_ms FROM requests";
     if (query.since || query.until) {
-        // Many rows by the index are a jump in the file for each; all rows in the file's order are one read.
-        Statement many(opened->get(),
-                       "SELECT count(*) FROM (SELECT 1 FROM requests WHERE started_at >= ? AND "
-                       "started_at < ? LIMIT 20000)");
-        if (!many) return cannot_read(ledger, opened->get());
-        many.bind(1, query.since ? milliseconds(*query.since) : INT64_MIN);
-        many.bind(2, query.until ? milliseconds(*query.until) : INT64_MAX);
-        if (many.step() == SQLITE_ROW && many.number(0) == 20'000) sql += " NOT INDEXED";
-        sql += " WHERE started_at >= ? AND started_at < ?";
+        sql += " WHERE id >= ? AND started_at >= ? AND started_at < ?";
     }
     Statement statement(opened->get(), sql);
     if (!statement) return cannot_read(ledger, opened->get());
     if (query.since || query.until) {
-        statement.bind(1, query.since ? milliseconds(*query.since) : INT64_MIN);
-        statement.bind(2, query.until ? milliseconds(*query.until) : INT64_MAX);
+        statement.bind(1, query.since ? first_id_since(opened->get(), *query.since) : INT64_MIN);
+        statement.bind(2, query.since ? milliseconds(*query.since) : INT64_MIN);
+        statement.bind(3, query.until ? milliseconds(*query.until) : INT64_MAX);
     }
 
     std::vector<Grouping> work(groupings.size());
@@ -254,7 +247,7 @@ Result<std::vector<Recent>> recent_rows(const system::Path& ledger, system::File
         opened->get(),
         "SELECT id, started_at, agent, model_asked, status, error_class, input_tokens, output_tokens, "
         "cache_read_tokens, cache_write_tokens, cost_usd, partial, first_byte_ms, total_ms, queued_ms "
-        "FROM requests ORDER BY started_at DESC");
+        "FROM requests ORDER BY id DESC");
     if (!statement) return cannot_read(ledger, opened->get());
     std::vector<Recent> result;
     int code = SQLITE_DONE;

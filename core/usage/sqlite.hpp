@@ -35,6 +35,7 @@ class Statement {
 
     // Parameters count from 1. Texts must live until the next reset.
     void bind(int at, std::string_view text) {
+        mark(at);
         sqlite3_bind_text(statement_.get(), at, text.data(), static_cast<int>(text.size()), SQLITE_STATIC);
     }
     // An empty text becomes NULL.
@@ -44,15 +45,27 @@ class Statement {
         else
             bind(at, text);
     }
-    void bind(int at, std::int64_t value) { sqlite3_bind_int64(statement_.get(), at, value); }
-    void bind(int at, double value) { sqlite3_bind_double(statement_.get(), at, value); }
+    void bind(int at, std::int64_t value) {
+        mark(at);
+        sqlite3_bind_int64(statement_.get(), at, value);
+    }
+    void bind(int at, double value) {
+        mark(at);
+        sqlite3_bind_double(statement_.get(), at, value);
+    }
     void bind(int at, const std::optional<std::uint64_t>& value) {
         if (value)
             bind(at, static_cast<std::int64_t>(*value));
         else
             null(at);
     }
-    void null(int at) { sqlite3_bind_null(statement_.get(), at); }
+    // What was never bound is NULL already.
+    void null(int at) {
+        const auto bit = std::uint64_t{1} << (at % 64);
+        if ((bound_ & bit) == 0) return;
+        bound_ &= ~bit;
+        sqlite3_bind_null(statement_.get(), at);
+    }
 
     // Columns count from 0.
     bool is_null(int at) { return sqlite3_column_type(statement_.get(), at) == SQLITE_NULL; }
@@ -69,7 +82,10 @@ class Statement {
     }
 
   private:
+    void mark(int at) { bound_ |= std::uint64_t{1} << (at % 64); }
+
     std::unique_ptr<sqlite3_stmt, SqliteClose> statement_;
+    std::uint64_t bound_ = 0; // parameters (up to 63) that are not NULL
     int code_ = SQLITE_OK;
 };
 
