@@ -28,5 +28,9 @@ if [ "${DBX_AGENTS_E2E-}" = 1 ] && [ -x scripts/e2e.sh ]; then
     status=0
     DBX_AGENTS_BIN=build/dev/cli/dbx-agents python3 -B tests/e2e/ddl_grammar.py || status=$?
     [ "$status" = 0 ] || [ "$status" = 77 ] || exit "$status" # 77: skipped, it said why
+    say "OTLP by another implementation"
+    status=0
+    DBX_OTLP_TOOL=build/dev/tests/e2e/otlp_tool python3 -B tests/e2e/otlp_peer.py || status=$?
+    [ "$status" = 0 ] || [ "$status" = 77 ] || exit "$status"
 fi
 check asan
