@@ -13,8 +13,6 @@ namespace dbx::cli {
 
 namespace {
 
-constexpr int default_proxy_port = 8790;
-
 // The local proxy's port: 1. --via-proxy=PORT, 2. the setting proxy.port (environment, configuration,
 // remembered), 3. the default.
 Result<int> proxy_port(const SetupWish& wish, const state::Settings& settings) {
@@ -59,26 +57,6 @@ Result<std::vector<const agents::Agent*>> choose_agents(Session& session, const 
     return result;
 }
 
-// A model's name becomes part of URLs, headers and files: control characters have no place in one.
-std::optional<Error> refuse_model(const std::string& model, const std::string& origin) {
-    for (const char c : model) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (byte < 0x20 || byte == 0x7F)
-            return Error{ErrorKind::usage,
-                         "the model name from " + origin + " cannot be used",
-                         "it holds a line end or another control character",
-                         "correct the name",
-                         {}};
-    }
-    if (trim(model).empty() || trim(model).size() != model.size() || !is_utf8(model))
-        return Error{ErrorKind::usage,
-                     "the model name from " + origin + " cannot be used",
-                     "it is empty, begins or ends with a blank, or is not UTF-8",
-                     "correct the name",
-                     {}};
-    return std::nullopt;
-}
-
 Result<agents::SetupRequest> request_for(Session& session, const SetupWish& wish, const agents::Agent& agent,
                                          const databricks::Target& target, const state::Settings& settings) {
     agents::SetupRequest request;
@@ -105,12 +83,14 @@ Result<agents::SetupRequest> request_for(Session& session, const SetupWish& wish
         if (const auto wrong = refuse_model(setting->value, setting->origin)) return fail(*wrong);
         request.models[family] = setting->value;
     }
-    if (!wish.model.empty()) {
-        if (const auto wrong = refuse_model(wish.model, "--model")) return fail(*wrong);
+    const auto own = wish.models.find(agent.name);
+    const std::string& model = own == wish.models.end() ? wish.model : own->second;
+    if (!model.empty()) {
+        if (const auto wrong = refuse_model(model, "--model")) return fail(*wrong);
         for (const auto& [family, unused] : agent.models) {
-            if (family != "main" && icontains(wish.model, family)) request.models[family] = wish.model;
+            if (family != "main" && icontains(model, family)) request.models[family] = model;
         }
-        request.models["main"] = wish.model;
+        request.models["main"] = model;
     }
 
     const auto& resolution = target.resolution;
@@ -162,6 +142,25 @@ bool SetupPlan::changes() const {
     return false;
 }
 
+std::optional<Error> refuse_model(const std::string& model, const std::string& origin) {
+    for (const char c : model) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte < 0x20 || byte == 0x7F)
+            return Error{ErrorKind::usage,
+                         "the model name from " + origin + " cannot be used",
+                         "it holds a line end or another control character",
+                         "correct the name",
+                         {}};
+    }
+    if (trim(model).empty() || trim(model).size() != model.size() || !is_utf8(model))
+        return Error{ErrorKind::usage,
+                     "the model name from " + origin + " cannot be used",
+                     "it is empty, begins or ends with a blank, or is not UTF-8",
+                     "correct the name",
+                     {}};
+    return std::nullopt;
+}
+
 std::optional<Error> refuse(const SetupWish& wish) {
     const auto wrong = [](std::string what, std::string why, std::string fix) {
         return Error{ErrorKind::usage, std::move(what), std::move(why), std::move(fix), {}};
@@ -169,10 +168,6 @@ std::optional<Error> refuse(const SetupWish& wish) {
     if (wish.all && !wish.names.empty())
         return wrong("--all and the agent '" + wish.names.front() + "' contradict each other",
                      "--all already names every agent", "use one of them");
-    if (!wish.all && wish.names.empty())
-        return wrong(
-            "which agents?", "neither an agent nor --all was given",
-            "dbx-agents setup codex claude --workspace URL, or dbx-agents setup --all --workspace URL");
     if (wish.via_proxy && !wish.auth.empty() && wish.auth != "proxy")
         return wrong("--via-proxy and --auth " + wish.auth + " contradict each other",
                      "--via-proxy means --auth proxy", "use one of them");
@@ -226,6 +221,17 @@ Result<SetupPlan> make_setup_plan(Session& session, const SetupWish& wish, const
     auto known = state::read_local_keys(session.environment(), session.files());
     if (!known) return fail(known.error());
 
+    for (const auto& [name, model] : wish.models) {
+        if (auto named = session.agents_named({name}); !named) {
+            Error error = named.error();
+            error.what = "--model " + name + "=" + model + ": " + error.what;
+            return fail(error);
+        }
+        if (std::none_of(chosen->begin(), chosen->end(),
+                         [&](const agents::Agent* agent) { return agent->name == name; }))
+            return fail(ErrorKind::usage, "--model " + name + "=" + model + " cannot be used",
+                        name + " is not among the agents of this setup", "name it, or leave --model out");
+    }
     SetupPlan plan;
     plan.journal = std::move(*journal);
     plan.keys = std::move(*known);

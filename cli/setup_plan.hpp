@@ -3,6 +3,7 @@
 #include "cli/session.hpp"
 #include "core/agents/plan.hpp"
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,10 +16,11 @@ struct SetupWish {
     std::vector<std::string> names; // agents
     bool all = false;
     std::string gateway;
-    std::string model;
-    std::string auth;           // empty: auto
-    bool via_proxy = false;     // --via-proxy was given
-    std::string via_proxy_port; // and its value; anything but a port: none
+    std::string model;                         // for every agent
+    std::map<std::string, std::string> models; // by agent; wins
+    std::string auth;                          // empty: auto
+    bool via_proxy = false;                    // --via-proxy was given
+    std::string via_proxy_port;                // and its value; anything but a port: none
     std::string claude_betas = "off";
 
     agents::Auth form() const;
@@ -43,6 +45,11 @@ struct SetupPlan {
 // run made, so that the second is like the first. Errors: those of agents::plan_setup, no workspace, no such
 // agent.
 Result<SetupPlan> make_setup_plan(Session& session, const SetupWish& wish, const state::LocalKeys& keys = {});
+
+// Why a model's name cannot be used: it becomes part of URLs, headers and files.
+std::optional<Error> refuse_model(const std::string& model, const std::string& origin);
+
+inline constexpr int default_proxy_port = 8790;
 
 // The port that the last setup used; empty: none.
 std::string remembered_port(const state::Settings& settings);

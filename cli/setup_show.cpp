@@ -100,7 +100,7 @@ void show_diffs(Session& session, const SetupPlan& plan) {
     }
 }
 
-void show_summary(Session& session, const SetupPlan& plan) {
+void show_summary(Session& session, const SetupPlan& plan, Keys keys) {
     auto& out = session.output();
     for (const auto& agent : plan.agents) {
         std::string head = agent.agent->display_name;
@@ -115,6 +115,7 @@ void show_summary(Session& session, const SetupPlan& plan) {
             out.summary(
                 fmt::format("  {}  {}{}\n", session.shown(change.named), out.styled(action, style),
                             change.mode_changes() ? ", now mode " + mode_text(change.mode_after) : ""));
+            if (keys == Keys::left_out) continue;
             std::vector<std::vector<std::string>> rows;
             for (const auto& key : change.keys) {
                 if (!change.changes()) continue;

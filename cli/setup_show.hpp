@@ -12,8 +12,9 @@ nlohmann::ordered_json document_of(Session& session, const SetupPlan& plan, bool
 void show_remarks(Session& session, const SetupPlan& plan);
 // What changes, as unified diffs.
 void show_diffs(Session& session, const SetupPlan& plan);
-// What was written: each agent, its files, its keys.
-void show_summary(Session& session, const SetupPlan& plan);
+// What was written: each agent, its files, its keys (left out when the diff was shown just before).
+enum class Keys { shown, left_out };
+void show_summary(Session& session, const SetupPlan& plan, Keys keys);
 
 // --check, --dry-run and --print: the whole output; the value is the exit code.
 Result<int> show_check(Session& session, const SetupPlan& plan);

@@ -1,5 +1,7 @@
 #include "cli/command.hpp"
 #include "cli/file_diff.hpp"
+#include "cli/first_run.hpp"
+#include "cli/questions.hpp"
 #include "cli/setup_show.hpp"
 #include "core/base/strings.hpp"
 
@@ -18,7 +20,11 @@ class Setup : public Command {
             ->type_name("");
         app.add_flag("--all", wish_.all, "Cursor, Codex CLI, Gemini CLI and Claude Code, found or not");
         app.add_option("--gateway", wish_.gateway, "The gateway's root, used as it is")->type_name("URL");
-        app.add_option("--model", wish_.model, "The model, for the agents named")->type_name("NAME");
+        app.add_option("--model", models_,
+                       "The model, for the agents named; AGENT=NAME is for one of them, and may be repeated")
+            ->type_name("NAME")
+            ->expected(1)
+            ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
         app.add_option("--auth", wish_.auth,
                        "How the agent gets its token: auto (default), helper, pat, env or proxy")
             ->type_name("FORM");
@@ -43,12 +49,21 @@ class Setup : public Command {
     Result<int> run(Session& session) override {
         auto& out = session.output();
         wish_.via_proxy = via_proxy_flag_->count() > 0;
+        if (auto wrong = read_models(); wrong) return fail(*wrong);
         if (auto wrong = refuse(wish_); wrong) return fail(*wrong);
         session.options().gateway = wish_.gateway;
 
         // Nobody waits for a lock that a question holds: with a question it is taken after the answer.
         const bool writes = !dry_run_ && !check_ && !print_;
         const bool asks = writes && !yes_ && !out.json() && out.can_ask();
+        const system::InterruptGuard guard;
+        const bool first = !wish_.all && wish_.names.empty();
+        if (first) {
+            if (check_ || print_ || yes_ || !may_ask(session)) return fail(missing_flags(session));
+            const auto answered = first_run(session, wish_);
+            if (!answered) return fail(answered.error());
+            if (!*answered) return ended(session);
+        }
         std::optional<system::Lock> lock;
         if (writes && !asks) {
             auto locked = session.lock();
@@ -61,10 +76,16 @@ class Setup : public Command {
         if (check_) return show_check(session, *plan);
         if (dry_run_) return show_dry_run(session, *plan);
         if (print_) return show_files(session, *plan);
-        if (asks && plan->changes()) {
+        const bool asked = asks && plan->changes();
+        if (asked) {
+            if (first) session.console().err("\n");
             show_diffs(session, *plan);
             show_remarks(session, *plan);
-            if (!out.confirm("Write these changes?")) {
+            session.console().err("\n");
+            Questions questions(session.console(), out);
+            const auto agreed = questions.yes_no("Write these changes?", Questions::Preset::yes);
+            if (!agreed) return ended(session);
+            if (!*agreed) {
                 out.summary("Nothing was changed.\n");
                 return 1;
             }
@@ -82,10 +103,47 @@ class Setup : public Command {
                             "somebody changed it while the question was open", "run the command again");
             plan = std::move(again);
         }
-        return write(session, *plan);
+        const auto written = write(session, *plan, asked ? Keys::left_out : Keys::shown);
+        if (written && first) {
+            const auto target = session.target();
+            if (!target) return fail(target.error());
+            out.summary("\nThe same without questions, for a script:\n  " +
+                        equivalent_command(**target, wish_, *plan) + "\n");
+        }
+        return written;
     }
 
   private:
+    // --model NAME, or AGENT=NAME.
+    std::optional<Error> read_models() {
+        for (const auto& word : models_) {
+            const auto equals = word.find('=');
+            if (equals == 0 || equals + 1 == word.size())
+                return Error{ErrorKind::usage,
+                             "--model " + word + " cannot be used",
+                             "the agent before, or the model behind '=' is empty",
+                             "--model AGENT=NAME, or --model NAME for every agent",
+                             {}};
+            if (equals != std::string::npos) {
+                wish_.models[word.substr(0, equals)] = word.substr(equals + 1);
+            } else if (wish_.model.empty()) {
+                wish_.model = word;
+            } else {
+                return Error{ErrorKind::usage,
+                             "--model " + wish_.model + " and --model " + word + " contradict each other",
+                             "each is for every agent",
+                             "--model AGENT=NAME for each agent",
+                             {}};
+            }
+        }
+        return std::nullopt;
+    }
+
+    static int ended(Session& session) {
+        session.console().err("Nothing was changed.\n");
+        return exit_code(ErrorKind::interrupted);
+    }
+
     // The first file that is to become something else than what was shown; nullptr: there is none.
     static const FileChange* first_difference(const SetupPlan& shown, const SetupPlan& now) {
         for (std::size_t i = 0; i < now.agents.size(); ++i) {
@@ -104,7 +162,7 @@ class Setup : public Command {
     }
 
     // Under the lock.
-    Result<int> write(Session& session, SetupPlan& plan) {
+    Result<int> write(Session& session, SetupPlan& plan, Keys shown) {
         auto& out = session.output();
         auto keys = agents::plan_local_keys(plan.keys, session.environment(), session.files());
         if (!keys) return fail(keys.error());
@@ -129,7 +187,7 @@ class Setup : public Command {
             out.document(document_of(session, plan, plan.changes()));
             return 0;
         }
-        show_summary(session, plan);
+        show_summary(session, plan, shown);
         for (const auto& agent : plan.agents) {
             for (const auto& change : agent.files)
                 if (change.print && change.after) out.summary("\n" + masked_text(change, *change.after));
@@ -163,6 +221,7 @@ class Setup : public Command {
     }
 
     SetupWish wish_;
+    std::vector<std::string> models_;
     CLI::Option* via_proxy_flag_ = nullptr;
     bool dry_run_ = false;
     bool check_ = false;
