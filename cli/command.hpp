@@ -26,11 +26,15 @@ class Command {
     virtual std::string_view state_after_error() const { return {}; }
 };
 
+// Who calls a command: one for scripts and shells is in no help, completion or manual.
+enum class Audience { people, programs };
+
 // A line of the command table: dispatch, help, completions and manual read it.
 struct CommandEntry {
     std::string_view name;              // "tables create"
     std::string_view about;             // one line; for a group without its own action as well
     std::unique_ptr<Command> (*make)(); // null for a group
+    Audience audience = Audience::people;
 };
 
 std::span<const CommandEntry> command_table();

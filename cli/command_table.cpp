@@ -22,6 +22,10 @@ std::unique_ptr<Command> make_usage();
 std::unique_ptr<Command> make_templates_list();
 std::unique_ptr<Command> make_templates_show();
 std::unique_ptr<Command> make_templates_export();
+std::unique_ptr<Command> make_completion();
+std::unique_ptr<Command> make_help();
+std::unique_ptr<Command> make_complete();
+std::unique_ptr<Command> make_manual();
 
 std::span<const CommandEntry> command_table() {
     static constexpr CommandEntry table[] = {
@@ -50,6 +54,10 @@ std::span<const CommandEntry> command_table() {
         {"templates show", "Print an agent's template", make_templates_show},
         {"templates export", "Copy a built-in template into your configuration, to change it",
          make_templates_export},
+        {"completion", "Print the script that lets a shell complete dbx-agents", make_completion},
+        {"help", "Explain a command, or a topic: environment, exit-codes, files, security", make_help},
+        {"complete", "Print what completions look up, a line each", make_complete, Audience::programs},
+        {"manual", "Print the manual page's source", make_manual, Audience::programs},
     };
     return table;
 }

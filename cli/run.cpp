@@ -1,69 +1,19 @@
 #include "cli/run.hpp"
 
-#include "cli/command.hpp"
-#include "cli/session.hpp"
+#include "cli/command_line.hpp"
+#include "cli/help_text.hpp"
+#include "cli/reflection.hpp"
 #include "core/base/strings.hpp"
 
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <csignal>
-#include <map>
 #include <optional>
 
 namespace dbx::cli {
 
 namespace {
-
-// Without the library's remarks on which options exclude which.
-class HelpFormatter : public CLI::Formatter {
-  public:
-    std::string make_option_opts(const CLI::Option* option) const override {
-        if (option->get_type_size() == 0) return {};
-        return " " + option->get_type_name() + (option->get_expected_max() > 1 ? "..." : "");
-    }
-};
-
-struct Tree {
-    std::map<std::string, CLI::App*, std::less<>> apps; // by full name
-    std::map<CLI::App*, std::unique_ptr<Command>> commands;
-};
-
-std::vector<std::string> names_below(std::string_view group) {
-    std::vector<std::string> names;
-    for (const auto& entry : command_table()) {
-        const auto space = entry.name.rfind(' ');
-        const auto parent =
-            space == std::string_view::npos ? std::string_view() : entry.name.substr(0, space);
-        if (parent == group)
-            names.emplace_back(entry.name.substr(space == std::string_view::npos ? 0 : space + 1));
-    }
-    return names;
-}
-
-// Declares every command of the table below `app`; only the one that is asked for gets its options.
-void declare(CLI::App& app, const std::vector<std::string>& arguments, Tree& tree) {
-    for (const auto& entry : command_table()) {
-        const auto space = entry.name.rfind(' ');
-        CLI::App* parent =
-            space == std::string_view::npos ? &app : tree.apps.at(std::string(entry.name.substr(0, space)));
-        const std::string name(entry.name.substr(space == std::string_view::npos ? 0 : space + 1));
-        CLI::App* sub = parent->add_subcommand(name, std::string(entry.about));
-        sub->fallthrough();
-        sub->footer("Every command has --json, --quiet, --verbose, --no-color, --config, --profile and\n"
-                    "--workspace as well: see dbx-agents --help.");
-        sub->set_help_flag("-h,--help", "Print this help");
-        tree.apps[std::string(entry.name)] = sub;
-        const auto words = split(entry.name, ' ');
-        const bool asked = std::all_of(words.begin(), words.end(), [&](const std::string& word) {
-            return std::find(arguments.begin(), arguments.end(), word) != arguments.end();
-        });
-        if (!entry.make || !asked) continue;
-        auto command = entry.make();
-        command->declare(*sub);
-        tree.commands[sub] = std::move(command);
-    }
-}
 
 Error usage_error(const CLI::ParseError& error, const std::vector<std::string>& arguments) {
     std::string why = error.what();
@@ -83,6 +33,14 @@ Error usage_error(const CLI::ParseError& error, const std::vector<std::string>& 
     }
     while (!why.empty() && (why.back() == '\n' || why.back() == '.')) why.pop_back();
     return {ErrorKind::usage, "the command line cannot be understood", why, fix, {}};
+}
+
+Error no_command(const std::string& group) {
+    return {ErrorKind::usage,
+            "which command?",
+            (group.empty() ? "dbx-agents" : "dbx-agents " + group) + " alone does nothing",
+            "one of: " + join(names_below(group), ", "),
+            {}};
 }
 
 // A flag with an empty value is a script's unset variable, not a wish.
@@ -111,24 +69,6 @@ std::optional<std::string> empty_flag(const CLI::App* app) {
 
 int run(const std::vector<std::string>& arguments, Context& context) {
     GlobalOptions options;
-    CLI::App app{
-        "Puts coding agents (Cursor, Codex CLI, Gemini CLI, Claude Code) behind the Databricks AI Gateway.",
-        "dbx-agents"};
-    app.set_help_flag("-h,--help", "Print this help");
-    app.set_version_flag("--version", "dbx-agents " DBX_VERSION, "Print the version");
-    app.add_flag("--json", options.json, "One JSON document on stdout");
-    app.add_flag("--quiet", options.quiet, "Errors only");
-    app.add_flag("--verbose", options.verbose, "More about what was found and why");
-    app.add_flag("--no-color", options.no_color, "No colour, even on a terminal");
-    app.add_option("--config", options.config, "This configuration file instead of the user's")
-        ->type_name("FILE");
-    app.add_option("--profile", options.profile, "A profile of ~/.databrickscfg")->type_name("NAME");
-    app.add_option("--workspace", options.workspace, "The Databricks workspace")->type_name("URL");
-    app.footer("Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a file cannot be parsed or written,\n"
-               "4 no valid credential, 5 the workspace refused, 6 timed out, 10 setup --check: something\n"
-               "would change, 11 tables check: different, 12 tables check: missing, 130 interrupted.\n"
-               "Configuration: ~/.config/dbx-agents/config.toml.");
-
     // What an error before the end of parsing needs to know.
     const auto given = [&](std::string_view flag) {
         return std::find(arguments.begin(), arguments.end(), flag) != arguments.end();
@@ -155,15 +95,24 @@ int run(const std::vector<std::string>& arguments, Context& context) {
         return exit_code(ErrorKind::usage);
     }
 
-    app.formatter(std::make_shared<HelpFormatter>());
-    Tree tree;
-    declare(app, arguments, tree);
+    CommandLine line(options, arguments, CommandLine::Declare::asked);
+    const auto name_of_chosen = [&] {
+        std::string name;
+        for (const CLI::App* app = line.chosen(); app->get_parent() != nullptr; app = app->get_parent())
+            name = app->get_name() + (name.empty() ? "" : " " + name);
+        return name;
+    };
     try {
         auto reversed = arguments;
         std::reverse(reversed.begin(), reversed.end());
-        app.parse(std::move(reversed));
+        line.app().parse(std::move(reversed));
     } catch (const CLI::CallForHelp&) {
-        context.console.out(app.help());
+        const auto text = help_text(describe(*line.chosen(), name_of_chosen()));
+        if (output_options().json) {
+            Output(context.console, output_options()).document({{"help", text}});
+        } else {
+            context.console.out(text);
+        }
         return context.console.ok() ? 0 : 1;
     } catch (const CLI::CallForVersion& version) {
         if (output_options().json) {
@@ -179,14 +128,17 @@ int run(const std::vector<std::string>& arguments, Context& context) {
         return exit_code(ErrorKind::usage);
     }
 
-    CLI::App* chosen = &app;
-    while (!chosen->get_subcommands().empty()) chosen = chosen->get_subcommands().front();
+    const CLI::App* chosen = line.chosen();
     Output output(context.console, output_options());
     if (const auto home = system::home_directory(context.environment); home && home->string() != "/")
         output.set_home(home->string());
-    const auto command = tree.commands.find(chosen);
-    if (command == tree.commands.end()) {
-        context.console.err(app.help());
+    auto* const command = line.command(chosen);
+    if (command == nullptr) { // the program alone, or a group
+        if (output.json()) {
+            output.error(no_command(name_of_chosen()), "Nothing was changed.");
+        } else {
+            context.console.err(help_text(describe(*chosen, name_of_chosen())));
+        }
         return exit_code(ErrorKind::usage);
     }
     if (options.quiet && options.verbose) {
@@ -195,14 +147,14 @@ int run(const std::vector<std::string>& arguments, Context& context) {
         return exit_code(ErrorKind::usage);
     }
     if (const auto empty = empty_flag(chosen)) {
-        output.error(is_empty(*empty), command->second->state_after_error());
+        output.error(is_empty(*empty), command->state_after_error());
         return exit_code(ErrorKind::usage);
     }
 
     Session session(context, output, options);
-    const auto outcome = command->second->run(session);
+    const auto outcome = command->run(session);
     if (!outcome) {
-        output.error(outcome.error(), command->second->state_after_error());
+        output.error(outcome.error(), command->state_after_error());
         return exit_code(outcome.error().kind);
     }
     if (!output.ok()) {

@@ -46,8 +46,8 @@ void TablesFlags::declare(CLI::App& app) {
     app.add_option("--schema", schema, "The schema in it")->type_name("NAME");
     app.add_option("--prefix", prefix, "What the tables' names begin with: PREFIX_otel_metrics, …")
         ->type_name("NAME");
-    app.add_option("--signals", signals, "Some of metrics,logs,traces (default: all three)")
-        ->type_name("LIST");
+    app.add_option("--signals", signals, "Some of these (default: all three)")
+        ->type_name("metrics,logs,traces");
     app.add_option("--warehouse", warehouse,
                    "The SQL warehouse: its id, its name, or auto (default: the configured one, or auto)")
         ->type_name("ID|NAME|auto");

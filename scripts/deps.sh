@@ -37,6 +37,10 @@ doctest-dev
 clang
 clang-format
 libclang-rt-14-dev|libclang-rt-dev
+zsh
+fish
+bash-completion
+mandoc
 '
 
 usage() { sed -n '2,7s/^# \{0,1\}//p' "$0"; }

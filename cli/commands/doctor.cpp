@@ -19,7 +19,7 @@ constexpr int exit_broken = 1;
 class Doctor : public Command {
   public:
     void declare(CLI::App& app) override {
-        app.add_option("agent", names_, "Only these agents")->type_name("");
+        app.add_option("agent", names_, "Only these agents")->type_name("AGENT");
         app.add_option("--gateway", gateway_, "The gateway's root, used as it is")->type_name("URL");
         app.add_flag("--offline", offline_, "Look at this machine only, without asking the gateway");
     }

@@ -3,6 +3,7 @@
 #include "cli/command.hpp"
 #include "cli/session.hpp"
 #include "core/base/strings.hpp"
+#include "core/databricks/model_cache.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -16,7 +17,7 @@ using nlohmann::ordered_json;
 class Models : public Command {
   public:
     void declare(CLI::App& app) override {
-        app.add_option("--agent", agent_, "Only the models that this agent can use")->type_name("NAME");
+        app.add_option("--agent", agent_, "Only the models that this agent can use")->type_name("AGENT");
         app.add_option("--gateway", gateway_, "The gateway's root, used as it is")->type_name("URL");
     }
 
@@ -40,6 +41,10 @@ class Models : public Command {
         const auto list =
             databricks::list_models(workspace ? &*workspace : nullptr, gateway ? &*gateway : nullptr);
         if (!list) return fail(list.error());
+        // For completions; a list that cannot be kept is still a list.
+        if (auto kept = databricks::write_model_cache(list->models, session.environment(), session.files());
+            !kept && session.output().verbose())
+            session.output().note("the names are not kept for completions: " + kept.error().what);
 
         std::vector<databricks::Model> models;
         for (const auto& model : list->models)

@@ -38,8 +38,9 @@ class Proxy : public Command {
         app.add_option("--upstream", upstream_, "Send requests here instead of the gateway")
             ->type_name("URL");
         app.add_option("--gateway", gateway_, "The gateway's root, as in setup")->type_name("URL");
-        app.add_option("--log-level", log_level_, "warn, info (default) or debug, which logs every request")
-            ->type_name("LEVEL");
+        app.add_option("--log-level", log_level_,
+                       "How much is logged: debug logs every request (default: info)")
+            ->type_name("warn|info|debug");
     }
 
     Result<int> run(Session& session) override {

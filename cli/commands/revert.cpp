@@ -17,7 +17,7 @@ using nlohmann::ordered_json;
 class Revert : public Command {
   public:
     void declare(CLI::App& app) override {
-        app.add_option("agent", names_, "The agents whose files are taken back")->type_name("");
+        app.add_option("agent", names_, "The agents whose files are taken back")->type_name("AGENT");
         app.add_flag("--all", all_, "Everything that setup wrote");
         app.add_flag("--force", force_, "Also keys that somebody changed since setup");
         app.add_flag("--list", list_, "List what can be taken back, and the backups; change nothing");

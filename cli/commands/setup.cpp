@@ -17,20 +17,20 @@ class Setup : public Command {
   public:
     void declare(CLI::App& app) override {
         app.add_option("agent", wish_.names, "cursor, codex, gemini, claude, or another one with a template")
-            ->type_name("");
+            ->type_name("AGENT");
         app.add_flag("--all", wish_.all, "Cursor, Codex CLI, Gemini CLI and Claude Code, found or not");
         app.add_option("--gateway", wish_.gateway, "The gateway's root, used as it is")->type_name("URL");
         app.add_option("--model", models_,
                        "The model, for the agents named; AGENT=NAME is for one of them, and may be repeated")
-            ->type_name("NAME")
+            ->type_name("MODEL")
             ->expected(1)
             ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-        app.add_option("--auth", wish_.auth,
-                       "How the agent gets its token: auto (default), helper, pat, env or proxy")
-            ->type_name("FORM");
+        app.add_option("--auth", wish_.auth, "How the agent gets its token (default: auto)")
+            ->type_name("auto|helper|pat|env|proxy");
         via_proxy_flag_ = app.add_flag("--via-proxy", wish_.via_proxy_port,
                                        "Through the local proxy: --auth proxy; --via-proxy=PORT names its "
-                                       "port (default: setting proxy.port, else 8790)");
+                                       "port (default: setting proxy.port, else 8790)")
+                              ->type_name("PORT");
         app.add_option("--claude-betas", wish_.claude_betas,
                        "on: let Claude Code send its beta headers (cheaper caching; some gateways "
                        "refuse them); off (default): do not")

@@ -30,7 +30,7 @@ std::string owner_name(KeyReport::Owner owner) {
 class Status : public Command {
   public:
     void declare(CLI::App& app) override {
-        app.add_option("agent", names_, "Only these agents")->type_name("");
+        app.add_option("agent", names_, "Only these agents")->type_name("AGENT");
     }
 
     Result<int> run(Session& session) override {

@@ -10,7 +10,7 @@ namespace {
 class TemplatesExport : public Command {
   public:
     void declare(CLI::App& app) override {
-        app.add_option("name", name_, "The agent")->required()->type_name("NAME");
+        app.add_option("name", name_, "The agent")->required()->type_name("AGENT");
     }
 
     std::string_view state_after_error() const override { return "Nothing was changed."; }

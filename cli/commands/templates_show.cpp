@@ -11,7 +11,7 @@ namespace {
 class TemplatesShow : public Command {
   public:
     void declare(CLI::App& app) override {
-        app.add_option("name", name_, "The agent")->required()->type_name("NAME");
+        app.add_option("name", name_, "The agent")->required()->type_name("AGENT");
     }
 
     Result<int> run(Session& session) override {

@@ -187,9 +187,9 @@ class UsageCommand : public Command {
                        "Requests from then on: 7d, 12h, today, 2026-11-01 (default: 30 days)")
             ->type_name("TIME");
         app.add_option("--until", until_, "Requests before then")->type_name("TIME");
-        app.add_option("--by", by_, "Group by some of agent, model, day, status")->type_name("LIST");
-        app.add_option("--agent", filter_.agent, "Only this agent (a glob)")->type_name("NAME");
-        app.add_option("--model", filter_.model, "Only this model (a glob)")->type_name("NAME");
+        app.add_option("--by", by_, "Group by some of these")->type_name("agent,model,day,status");
+        app.add_option("--agent", filter_.agent, "Only this agent (a glob)")->type_name("AGENT");
+        app.add_option("--model", filter_.model, "Only this model (a glob)")->type_name("MODEL");
         auto* csv = app.add_flag("--csv", csv_, "Comma-separated values");
         auto* watch = app.add_flag("--watch", watch_, "Keep showing what happens, until Ctrl-C");
         auto* html =
