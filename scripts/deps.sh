@@ -41,6 +41,7 @@ zsh
 fish
 bash-completion
 mandoc
+chromium|chromium-browser
 '
 
 usage() { sed -n '2,7s/^# \{0,1\}//p' "$0"; }

@@ -40,10 +40,10 @@ svg text { fill: var(--dim); font-size: 11px; font-variant-numeric: tabular-nums
 .legend { display: flex; flex-wrap: wrap; gap: 4px 16px; color: var(--dim); font-size: 13px; margin-top: 8px; }
 .legend i { display: inline-block; width: 10px; height: 10px; border-radius: 3px; margin-right: 6px; }
 .scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; white-space: nowrap; }
-th, td { padding: 6px 7px; text-align: right; border-bottom: 1px solid var(--line); }
+table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-numeric: tabular-nums; white-space: nowrap; }
+th, td { padding: 6px 5px; text-align: right; border-bottom: 1px solid var(--line); }
 th.text, td.text { text-align: left; } tbody tr:last-child td { border-bottom: 0; }
-th { padding: 0; } th button { all: unset; cursor: pointer; padding: 6px 7px; color: var(--dim); font-weight: 600; font-size: 13px; }
+th { padding: 0; } th button { all: unset; cursor: pointer; padding: 6px 5px; color: var(--dim); font-weight: 600; font-size: 12.5px; }
 th button:focus-visible { outline: 2px solid var(--c0); border-radius: 4px; } th[aria-sort] button { color: var(--ink); }
 .none { color: var(--dim); } .bad { color: var(--bad); }
 .empty { text-align: center; color: var(--dim); padding: 60px 0; }
@@ -96,14 +96,15 @@ function calendar() { // every day from the first to the last, also those withou
 }
 const all = calendar();
 
+const plain = (text) => text.replace(/^(\d+\.\d*?)0+(?= )/, "$1").replace(". ", " ").replace(/^(\$\d+\.\d\d)0+$/, "$1"); // on an axis
 function frame(format, top, width, height) {
   const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img" });
   const left = 52, right = width - 6, bottom = height - 20, upper = 8;
   const nice = (v) => { const p = 10 ** Math.floor(Math.log10(v || 1)); return [1, 2, 2.5, 5, 10].map((f) => f * p).find((f) => f >= v) || 1; };
-  const step = nice(top / 4 || 1), max = step * Math.max(1, Math.ceil(top / step - 1e-9));
+  const step = nice(top / 5 || 1), max = step * Math.max(1, Math.ceil(top / step - 1e-9));
   const y = (v) => bottom - (bottom - upper) * v / max;
   for (let v = 0; v <= max + step / 2; v += step) {
-    svg.append(make("line", { class: "axis", x1: left, x2: right, y1: y(v), y2: y(v) }), make("text", { x: left - 7, y: y(v) + 4, "text-anchor": "end" }, format(v)));
+    svg.append(make("line", { class: "axis", x1: left, x2: right, y1: y(v), y2: y(v) }), make("text", { x: left - 7, y: y(v) + 4, "text-anchor": "end" }, plain(format(v))));
   }
   const slot = (right - left) / Math.max(1, all.length), x = (i) => left + slot * i;
   const every = Math.max(1, Math.ceil(all.length / Math.floor((right - left) / 62)));
@@ -205,7 +206,7 @@ if (rows.length === 0) {
   const tiles = make("div", { class: "tiles" });
   for (const [value, words] of [[short(counted(t)), "tokens (without cache reads)"], [t.known > 0 && t.unpriced === t.known ? "unpriced" : usd(t.cost), "cost" + (t.unpriced > 0 ? ", " + short(t.unpriced) + " requests unpriced" : "")], [t.requests.toLocaleString("en"), "requests"],
     [percent(t.cache_read, t.input + t.cache_read + t.cache_write), "of the input from the cache"], [String(t.errors), "errors (" + percent(t.errors, t.requests) + ")"],
-    [time(data.p50), "first byte p50; p95 " + time(data.p95)]]) tiles.append(make("div", { class: "card tile" }, make("b", {}, value), make("span", {}, words)));
+    [time(data.p50), "to the first byte, p50; p95 " + time(data.p95)]]) tiles.append(make("div", { class: "card tile" }, make("b", {}, value), make("span", {}, words)));
   const reads = make("input", { type: "checkbox", id: "reads" });
   const tokens = make("div");
   const drawTokens = () => tokens.replaceChildren(stacked((r) => counted(r) + (reads.checked ? r.cache_read : 0), short, 1060, 260));
