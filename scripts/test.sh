@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds everything and runs every test: a debug build with g++, then AddressSanitizer and UBSan with clang and the fuzz
-# targets. Stops at the first failure. DBX_AGENTS_E2E=1 adds scripts/e2e.sh: the real agents from npm.
+# targets. Stops at the first failure. DBX_AGENTS_E2E=1 adds what needs packages of npm: scripts/e2e.sh with the real agents,
+# and other implementations of SQL and OTLP.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib.sh

@@ -63,7 +63,8 @@ void record(Instrument& instrument, json attributes, double value) {
 json attributes_of(const UsageRow& row) {
     json attributes = json::array();
     const auto add = [&](std::string_view key, const std::string& value) {
-        if (!value.empty()) attributes.push_back(text_attribute(key, value));
+        if (!value.empty())
+            attributes.push_back(text_attribute(key, value.substr(0, UsageMetrics::longest_text)));
     };
     add("dbx_agents.agent", row.agent);
     add("gen_ai.operation.name", row.operation);

@@ -35,6 +35,7 @@ class UsageMetrics {
     // Sets of attributes that are kept apart; further ones share one point that has only the attribute
     // otel.metric.overflow, as OpenTelemetry's SDKs do, so that invented model names cost no memory.
     static constexpr std::size_t most_series = 500;
+    static constexpr std::size_t longest_text = 256; // longer ones are cut, in bytes
 
     UsageMetrics();
     ~UsageMetrics();

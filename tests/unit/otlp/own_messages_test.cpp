@@ -175,11 +175,12 @@ TEST_CASE("invented models cost no memory, and their tokens are still counted") 
     UsageMetrics metrics;
     const std::size_t invented = 3 * UsageMetrics::most_series;
     for (std::size_t i = 0; i < invented; ++i) {
-        auto one = row("claude", "model-" + std::to_string(i) + "\xff");
+        auto one = row("claude", "model-" + std::to_string(i) + "\xff" + std::string(100'000, 'x'));
         one.output_tokens = 2;
         metrics.add(one);
     }
     const auto request = metrics.encode(1, 2, {});
+    CHECK(request.size() < (UsageMetrics::most_series + 1) * 1500);
     const auto points = wire::all(request, {1, 2, 2, 9, 1});
     CHECK(points.size() == UsageMetrics::most_series + 1);
     double sum = 0;
