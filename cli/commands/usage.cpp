@@ -1,7 +1,7 @@
 #include "cli/command.hpp"
 #include "cli/session.hpp"
 #include "core/base/strings.hpp"
-#include "core/usage/limiter.hpp"
+#include "core/usage/calendar.hpp"
 #include "core/usage/report.hpp"
 
 #include <CLI/CLI.hpp>

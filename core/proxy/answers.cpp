@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <charconv>
+
 namespace dbx::proxy {
 
 namespace {
@@ -54,6 +56,20 @@ std::string_view google_status(int status) {
     }
 }
 
+// Names and paths are the user's: no line ends in a header, and no bytes that clients refuse there.
+std::string header_value(std::string_view text) {
+    std::string value(text);
+    for (auto& byte : value)
+        if (byte < ' ' || byte > '~') byte = '?';
+    return value;
+}
+
+// A sentence that another one is to go on.
+std::string_view without_stop(std::string_view sentence) {
+    if (sentence.ends_with('.')) sentence.remove_suffix(1);
+    return sentence;
+}
+
 std::string start(int status) {
     return "HTTP/1.1 " + std::to_string(status) + " " + std::string(reason_of(status)) + "\r\n";
 }
@@ -71,6 +87,17 @@ std::string finish(std::string head, std::string_view content_type, std::string_
 }
 
 } // namespace
+
+bool gives_up_at_429(std::string_view user_agent) {
+    constexpr std::string_view before = "/0.";
+    constexpr int first_that_waits = 159;
+    const auto at = user_agent.find(before);
+    if (!user_agent.starts_with("codex") || at == std::string_view::npos) return false;
+    int minor = 0;
+    const auto* const digits = user_agent.data() + at + before.size();
+    const auto [end, error] = std::from_chars(digits, user_agent.data() + user_agent.size(), minor);
+    return error == std::errc() && minor < first_that_waits;
+}
 
 std::string_view reason_of(int status) {
     switch (status) {
@@ -132,8 +159,10 @@ std::string error_body(Dialect dialect, const Refusal& refusal) {
         break;
     }
     case Dialect::openai:
-        // Codex ends the turn with a clean message on this type alone; for windows that it should not sit
-        // out.
+        // Codex ends the turn at once on this type alone, with "You've hit your usage limit", the words of
+        // x-codex-promo-message (see render) and resets_at. Of any other 429 it shows no word: it waits for
+        // Retry-After, asks again up to five times and then tells that it did (measured on Codex CLI 0.133.0,
+        // 0.169.0 and 0.171.0; UsageLimitReachedError in openai/codex).
         if (refusal.resets_at) {
             const auto at =
                 std::chrono::duration_cast<std::chrono::seconds>(refusal.resets_at->time_since_epoch())
@@ -165,9 +194,11 @@ std::string render(const Refusal& refusal, Dialect dialect, bool head_only, bool
     if (refusal.retry_after) head += "Retry-After: " + std::to_string(refusal.retry_after->count()) + "\r\n";
     if (!refusal.limit.empty()) {
         head += "x-dbx-agents-limit: ";
-        head += refusal.limit;
+        head += header_value(refusal.limit);
         head += "\r\n";
     }
+    if (refusal.resets_at && dialect == Dialect::openai)
+        head += "x-codex-promo-message: " + header_value(without_stop(refusal.message)) + "\r\n";
     // RFC 9110, 15.5.2 and 15.5.22: these two answers name what they want.
     if (refusal.status == 401) head += "WWW-Authenticate: Bearer realm=\"dbx-agents\"\r\n";
     if (refusal.status == 426) head += "Upgrade: HTTP/1.1\r\n";

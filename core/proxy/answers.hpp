@@ -18,8 +18,12 @@ struct Refusal {
     std::optional<std::chrono::seconds> retry_after = {};
     std::string_view limit = {}; // x-dbx-agents-limit: the rule that refused
     bool close = false;          // the connection cannot be used any further
-    std::optional<std::chrono::system_clock::time_point> resets_at = {}; // of a budget
+    // Waiting here and now is of no use: the agent's turn ends with the message, and with this time.
+    std::optional<std::chrono::system_clock::time_point> resets_at = {};
 };
+
+// Codex before 0.159 ends its turn at any 429, whatever Retry-After says (measured on 0.133 and 0.158).
+bool gives_up_at_429(std::string_view user_agent);
 
 // "Not Found"; "Error" for a status without a name here.
 std::string_view reason_of(int status);

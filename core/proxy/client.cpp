@@ -248,6 +248,9 @@ void ClientConnection::begin_request(const Head& head, std::size_t head_bytes) {
         exchange_.route = usage::route_of(head.method, route.path);
         exchange_.model_asked = exchange_.route.model;
         exchange_.began_at = std::chrono::system_clock::now();
+        if (exchange_.route.dialect == usage::Dialect::responses && !exchange_.policy->limits->empty())
+            if (const auto* program = head.find("user-agent"))
+                exchange_.gives_up_at_429 = gives_up_at_429(program->value);
         if (auto* ledger = loop_.shared().ledger)
             exchange_.row =
                 ledger->begin({exchange_.began_at, exchange_.agent, usage::name_of(exchange_.route.dialect),

@@ -88,6 +88,7 @@ class ClientConnection final : public std::enable_shared_from_this<ClientConnect
         usage::Ledger::Ticket row;
         Limits::Limiter::TicketId ticket = 0;
         bool in_line = false;
+        bool gives_up_at_429 = false;
         std::string limit_hit;
         std::chrono::microseconds queued{0};
         std::optional<std::chrono::microseconds> first_byte;

@@ -96,7 +96,14 @@ void ClientConnection::over_limit(const usage::Limiter::Refusal& limit) {
     refusal.limit = exchange_.limit_hit;
     refusal.retry_after =
         std::chrono::duration_cast<seconds>(limit.retry_after + std::chrono::milliseconds(999));
-    refusal.resets_at = limit.resets_at;
+    // A budget's end is not sat out. Else Codex is asked once to wait and come again; when that was in vain
+    // its turn ends with the message, not with words of its own.
+    const auto in_a_row = exchange_.policy->limits->refused_in_a_row(exchange_.agent);
+    if (limit.resets_at)
+        refusal.resets_at = limit.resets_at;
+    else if (exchange_.route.dialect == usage::Dialect::responses &&
+             (in_a_row > 1 || exchange_.gives_up_at_429))
+        refusal.resets_at = std::chrono::system_clock::now() + *refusal.retry_after;
     refuse(refusal);
 }
 

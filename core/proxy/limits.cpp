@@ -20,8 +20,10 @@ Limits::Limiter::Verdict Limits::admit(const Limiter::Ask& ask, Told told) {
         const std::lock_guard lock(guard_);
         verdict = limiter_.admit(ask, now());
         if (verdict.decision == Limiter::Decision::wait) {
-            waiting_.emplace(verdict.ticket, std::move(told));
+            waiting_.emplace(verdict.ticket, Waiting{std::move(told), std::string(ask.agent)});
             next = limiter_.next_wakeup();
+        } else if (verdict.decision == Limiter::Decision::go && !refused_.empty()) {
+            if (const auto found = refused_.find(ask.agent); found != refused_.end()) refused_.erase(found);
         }
     }
     if (next && wake) wake(*next);
@@ -47,6 +49,11 @@ void Limits::settle(Limiter::TicketId ticket, const Limiter::Spent& spent) {
     run();
 }
 
+unsigned Limits::refused_in_a_row(const std::string& agent) {
+    const std::lock_guard lock(guard_);
+    return ++refused_[agent];
+}
+
 void Limits::run() {
     std::vector<std::pair<Told, Limiter::Released>> told;
     std::optional<std::chrono::steady_clock::time_point> next;
@@ -55,7 +62,8 @@ void Limits::run() {
         for (auto& released : limiter_.run(now())) {
             const auto found = waiting_.find(released.ticket);
             if (found == waiting_.end()) continue;
-            told.emplace_back(std::move(found->second), std::move(released));
+            if (released.decision == Limiter::Decision::go) refused_.erase(found->second.agent);
+            told.emplace_back(std::move(found->second.told), std::move(released));
             waiting_.erase(found);
         }
         next = limiter_.next_wakeup();

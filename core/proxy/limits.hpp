@@ -3,6 +3,7 @@
 #include "core/usage/limiter.hpp"
 
 #include <functional>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -26,6 +27,8 @@ class Limits {
     Limiter::Verdict admit(const Limiter::Ask& ask, Told told);
     void cancel(Limiter::TicketId ticket);
     void settle(Limiter::TicketId ticket, const Limiter::Spent& spent);
+    // Counts a refusal: how many there were of this agent's requests since the last one that went.
+    unsigned refused_in_a_row(const std::string& agent);
 
     // Lets those go whose time has come. Called at the time that `wake` asked for, and by settle and cancel.
     void run();
@@ -42,7 +45,12 @@ class Limits {
     mutable std::mutex guard_;
     Limiter limiter_;
     const bool empty_;
-    std::unordered_map<Limiter::TicketId, Told> waiting_;
+    struct Waiting {
+        Told told;
+        std::string agent;
+    };
+    std::unordered_map<Limiter::TicketId, Waiting> waiting_;
+    std::map<std::string, unsigned, std::less<>> refused_; // by agent, since its last go
 };
 
 } // namespace dbx::proxy

@@ -1,12 +1,10 @@
 #include "core/usage/limiter.hpp"
 
-#include "core/base/strings.hpp"
+#include "core/usage/gauge.hpp"
 
 #include <algorithm>
 #include <cmath>
-#include <ctime>
 #include <deque>
-#include <limits>
 #include <map>
 #include <unordered_map>
 
@@ -16,9 +14,8 @@ namespace {
 
 using Steady = std::chrono::steady_clock;
 using std::chrono::milliseconds;
-using Seconds = std::chrono::duration<double>;
+using Seconds = Gauge::Seconds;
 
-constexpr double seconds_per_minute = 60;
 // Before anything was learnt: what a request of so many bytes asks for, and what a model answers.
 constexpr double first_tokens_per_byte = 0.25;
 constexpr double first_output = 500;
@@ -27,9 +24,6 @@ constexpr std::size_t models_learnt = 256;
 constexpr auto shortest_retry = std::chrono::milliseconds(1'000);
 constexpr auto first_duration = std::chrono::seconds(5); // of a request, before any was seen
 constexpr auto shortest_pause = std::chrono::microseconds(50);
-constexpr double one_request = 1;
-// Sums of fractions: what is this near to enough is enough.
-constexpr double hair = 1e-6;
 
 std::string plain_number(double value) {
     std::string text = std::to_string(value);
@@ -46,30 +40,6 @@ std::string_view word_of(Period period) {
 }
 
 } // namespace
-
-// ---- calendar ----
-
-PeriodBounds bounds_of(Period period, system::WallTime moment, std::chrono::seconds utc_offset) {
-    using namespace std::chrono;
-    const auto local = floor<days>(moment + utc_offset);
-    sys_days first = local, next = local + days(1);
-    if (period == Period::week) {
-        first = local - (weekday(local) - Monday);
-        next = first + days(7);
-    } else if (period == Period::month) {
-        const year_month_day date(local);
-        first = sys_days(date.year() / date.month() / 1);
-        next = sys_days((date.year() / date.month() + months(1)) / 1);
-    }
-    return {system::WallTime(first) - utc_offset, system::WallTime(next) - utc_offset};
-}
-
-std::chrono::seconds local_utc_offset(system::WallTime moment) {
-    const std::time_t time = std::chrono::system_clock::to_time_t(moment);
-    std::tm local{};
-    if (::localtime_r(&time, &local) == nullptr) return std::chrono::seconds(0);
-    return std::chrono::seconds(local.tm_gmtoff);
-}
 
 std::string Limiter::Refusal::in_words() const {
     std::string text = limit + ": ";
@@ -101,62 +71,6 @@ std::string Limiter::Refusal::in_words() const {
 
 namespace {
 
-// What a rule of the user came apart into: one number each.
-struct Gauge {
-    std::string name;
-    std::string where;
-    std::string agent;
-    std::string model;
-    Limiter::Kind kind = Limiter::Kind::requests;
-    double allowed = 0;
-
-    // buckets
-    double level = 0;
-    Steady::time_point filled{}; // when `level` was right
-    // concurrency
-    double in_flight = 0;
-    Seconds mean_duration = first_duration;
-    // budgets
-    Period period = Period::day;
-    std::size_t budget = SIZE_MAX; // of Options::budgets
-    PeriodBounds bounds{};
-    double used = 0;
-    double reserved = 0;
-    std::uint64_t unpriced = 0;
-
-    // of the line
-    std::uint64_t blocked = 0; // those waiting for this one
-    std::uint64_t refused = 0;
-    std::uint64_t held = 0;
-
-    bool is_bucket() const { return kind == Limiter::Kind::requests || kind == Limiter::Kind::tokens; }
-    bool is_budget() const {
-        return kind == Limiter::Kind::budget_tokens || kind == Limiter::Kind::budget_usd;
-    }
-    bool concerns(std::string_view whose, std::string_view which) const {
-        return (agent.empty() || glob_match(agent, whose)) && (model.empty() || glob_match(model, which));
-    }
-    double per_second() const { return allowed / seconds_per_minute; }
-};
-
-struct Need {
-    double tokens = 0;
-    double usd = 0;
-    bool priced = false;
-};
-
-double amount_of(const Gauge& gauge, const Need& need) {
-    switch (gauge.kind) {
-    case Limiter::Kind::tokens:
-    case Limiter::Kind::budget_tokens:
-        return need.tokens;
-    case Limiter::Kind::budget_usd:
-        return need.usd;
-    default:
-        return one_request;
-    }
-}
-
 struct Mean {
     double value = 0;
     bool any = false;
@@ -176,14 +90,18 @@ struct Request {
     std::string model;
     std::uint64_t input_bytes = 0;
     Need need;
-    std::vector<std::size_t> gauges; // that concern it
+    // That concern it; of budgets with the begin of the period in which it went.
+    struct Concerned {
+        std::size_t index;
+        system::WallTime period_began;
+    };
+    std::vector<Concerned> gauges;
     // waiting
     Steady::time_point came{};
     Steady::time_point deadline{};
     std::vector<std::size_t> blocked_on;
     // running
     Steady::time_point went{};
-    std::vector<PeriodBounds> bounds; // of each of `gauges`, when it went
 };
 
 } // namespace
@@ -210,17 +128,7 @@ struct Limiter::State {
         return {latest.steady, now.wall};
     }
 
-    void refresh(Gauge& gauge, Moment now) {
-        if (gauge.is_bucket()) {
-            const double passed = Seconds(now.steady - gauge.filled).count();
-            if (passed <= 0) return;
-            gauge.level = std::min(gauge.allowed, gauge.level + passed * gauge.per_second());
-            gauge.filled = now.steady;
-        } else if (gauge.is_budget() && now.wall >= gauge.bounds.end) {
-            gauge.bounds = bounds_of(gauge.period, now.wall, options.utc_offset(now.wall));
-            gauge.used = 0;
-        }
-    }
+    void refresh(Gauge& gauge, Moment now) const { gauge.refresh(now, options.utc_offset); }
 
     // -- arithmetic --
 
@@ -238,48 +146,11 @@ struct Limiter::State {
         return need;
     }
 
-    // More than a full bucket holds goes when it is full, and leaves a debt.
-    static double entrance(const Gauge& gauge, const Need& need) {
-        return std::min(amount_of(gauge, need), gauge.allowed);
-    }
-    static bool counts(const Gauge& gauge, const Need& need) {
-        return gauge.kind != Kind::budget_usd || need.priced;
-    }
-    static bool has_room(const Gauge& gauge, const Need& need) {
-        if (!counts(gauge, need)) return true;
-        if (gauge.is_bucket()) return gauge.level + hair >= entrance(gauge, need);
-        if (gauge.is_budget()) return gauge.used + gauge.reserved + hair < gauge.allowed;
-        return gauge.in_flight + one_request <= gauge.allowed;
-    }
-    // A budget that is really used up: no end of a running request brings anything back.
-    static bool is_spent(const Gauge& gauge) {
-        return gauge.is_budget() && gauge.used + hair >= gauge.allowed;
-    }
-
-    // Until there is room for `need` behind `ahead` that wait for the same; nothing: not known.
-    static std::optional<Seconds> until_room(const Gauge& gauge, double needed, Moment now) {
-        if (gauge.is_bucket()) return Seconds(std::max(0.0, (needed - gauge.level) / gauge.per_second()));
-        if (gauge.is_budget()) return Seconds(gauge.bounds.end - now.wall);
-        return std::nullopt;
-    }
-
     void take(Request& request, Moment now) {
         request.went = now.steady;
-        request.bounds.clear();
-        for (const auto index : request.gauges) {
-            auto& gauge = gauges[index];
-            request.bounds.push_back(gauge.bounds);
-            if (!counts(gauge, request.need)) {
-                ++gauge.unpriced;
-                continue;
-            }
-            const double amount = amount_of(gauge, request.need);
-            if (gauge.is_bucket())
-                gauge.level -= amount;
-            else if (gauge.is_budget())
-                gauge.reserved += amount;
-            else
-                gauge.in_flight += one_request;
+        for (auto& [index, period_began] : request.gauges) {
+            period_began = gauges[index].bounds.begin;
+            gauges[index].take(request.need, now);
         }
     }
 
@@ -296,9 +167,9 @@ struct Limiter::State {
             // Those who wait already come first; each running place becomes free once per mean duration.
             wait = gauge.mean_duration * (static_cast<double>(gauge.blocked) + 1) / gauge.allowed;
         } else {
-            double needed = entrance(gauge, need);
-            if (gauge.is_bucket()) needed += needed_by_line(index);
-            wait = until_room(gauge, needed, now).value_or(wait);
+            double needed = gauge.entrance(need);
+            if (gauge.is_per_minute()) needed += needed_by_line(index);
+            wait = gauge.until_room(needed, now).value_or(wait);
             if (gauge.is_budget()) refusal.resets_at = gauge.bounds.end;
         }
         refusal.retry_after = std::max(shortest_retry, std::chrono::ceil<std::chrono::milliseconds>(wait));
@@ -311,7 +182,7 @@ struct Limiter::State {
             for (const auto& request : line) {
                 if (std::find(request.blocked_on.begin(), request.blocked_on.end(), index) !=
                     request.blocked_on.end())
-                    sum += entrance(gauges[index], request.need);
+                    sum += gauges[index].entrance(request.need);
             }
         }
         return sum;
@@ -332,7 +203,7 @@ struct Limiter::State {
         for (const auto index : request.blocked_on) {
             const auto& gauge = gauges[index];
             const auto wait =
-                until_room(gauge, entrance(gauge, request.need), now).value_or(gauge.mean_duration).count();
+                gauge.until_room(gauge.entrance(request.need), now).value_or(gauge.mean_duration).count();
             if (wait > longest) {
                 longest = wait;
                 result = index;
@@ -354,8 +225,8 @@ struct Limiter::State {
                 bool known = false;
                 for (const auto index : request.blocked_on) {
                     const auto& gauge = gauges[index];
-                    if (has_room(gauge, request.need)) continue;
-                    const auto wait = until_room(gauge, entrance(gauge, request.need), now);
+                    if (gauge.has_room(request.need)) continue;
+                    const auto wait = gauge.until_room(gauge.entrance(request.need), now);
                     known = wait.has_value();
                     if (!known) break;
                     room = std::max(room, *wait);
@@ -424,7 +295,7 @@ Limiter::Verdict Limiter::admit(const Ask& ask, Moment moment) {
     for (std::size_t i = 0; i < state.gauges.size(); ++i) {
         if (!state.gauges[i].concerns(ask.agent, ask.model)) continue;
         state.refresh(state.gauges[i], now);
-        request.gauges.push_back(i);
+        request.gauges.push_back({i, {}});
     }
     if (request.gauges.empty()) return {};
     request.ticket = ++state.last_ticket;
@@ -433,11 +304,10 @@ Limiter::Verdict Limiter::admit(const Ask& ask, Moment moment) {
     request.need = state.need_of(ask);
 
     std::vector<std::size_t> blocked;
-    for (const auto index : request.gauges) {
-        const auto& gauge = state.gauges[index];
-        if (!State::has_room(gauge, request.need) ||
-            (gauge.blocked > 0 && State::counts(gauge, request.need)))
-            blocked.push_back(index);
+    for (const auto& one : request.gauges) {
+        const auto& gauge = state.gauges[one.index];
+        if (!gauge.has_room(request.need) || (gauge.blocked > 0 && gauge.counts(request.need)))
+            blocked.push_back(one.index);
     }
     if (blocked.empty()) {
         state.take(request, now);
@@ -453,7 +323,7 @@ Limiter::Verdict Limiter::admit(const Ask& ask, Moment moment) {
     // A budget that is used up is not waited for, unless its period ends within the hold.
     for (const auto index : blocked) {
         const auto& gauge = state.gauges[index];
-        if (State::is_spent(gauge) && gauge.bounds.end - now.wall > state.options.hold) return refuse(index);
+        if (gauge.is_spent() && gauge.bounds.end - now.wall > state.options.hold) return refuse(index);
     }
     const auto worst = state.worst(request, now);
     if (state.options.hold <= milliseconds(0)) return refuse(worst);
@@ -502,10 +372,10 @@ std::vector<Limiter::Released> Limiter::run(Moment moment) {
             any = true;
             auto& request = line[at];
             std::vector<std::size_t> blocked;
-            for (const auto index : request.gauges) {
-                const auto& gauge = state.gauges[index];
-                if (!State::counts(gauge, request.need)) continue;
-                if (closed[index] || !State::has_room(gauge, request.need)) blocked.push_back(index);
+            for (const auto& one : request.gauges) {
+                const auto& gauge = state.gauges[one.index];
+                if (!gauge.counts(request.need)) continue;
+                if (closed[one.index] || !gauge.has_room(request.need)) blocked.push_back(one.index);
             }
             const auto waited = std::chrono::ceil<milliseconds>(now.steady - request.came);
             const auto release = [&](Released released) {
@@ -537,7 +407,7 @@ std::vector<Limiter::Released> Limiter::run(Moment moment) {
                 continue;
             }
             for (const auto index : request.blocked_on) {
-                if (!State::has_room(state.gauges[index], request.need)) closed[index] = true;
+                if (!state.gauges[index].has_room(request.need)) closed[index] = true;
             }
             ++at;
         }
@@ -592,37 +462,10 @@ void Limiter::settle(TicketId ticket, const Spent& spent, Moment moment) {
     const auto request = std::move(found->second);
     state.running.erase(found);
 
-    for (std::size_t i = 0; i < request.gauges.size(); ++i) {
-        auto& gauge = state.gauges[request.gauges[i]];
+    for (const auto& [index, period_began] : request.gauges) {
+        auto& gauge = state.gauges[index];
         state.refresh(gauge, now);
-        const bool counted = State::counts(gauge, request.need);
-        switch (gauge.kind) {
-        case Kind::requests:
-            break;
-        case Kind::tokens:
-            gauge.level = std::min(gauge.allowed,
-                                   gauge.level + request.need.tokens - static_cast<double>(spent.tokens));
-            break;
-        case Kind::concurrent: {
-            gauge.in_flight = std::max(0.0, gauge.in_flight - one_request);
-            const Seconds took = now.steady - request.went;
-            gauge.mean_duration += (took - gauge.mean_duration) * weight;
-            break;
-        }
-        case Kind::budget_tokens:
-        case Kind::budget_usd: {
-            if (counted) gauge.reserved = std::max(0.0, gauge.reserved - amount_of(gauge, request.need));
-            // A request counts in the period in which it began, as its row in the ledger does.
-            if (request.bounds[i].begin != gauge.bounds.begin) break;
-            if (gauge.kind == Kind::budget_tokens)
-                gauge.used += static_cast<double>(spent.tokens);
-            else
-                gauge.used += spent.usd.value_or(0);
-            break;
-        }
-        case Kind::line:
-            break;
-        }
+        gauge.settle(request.need, spent, request.went, period_began, now);
     }
     if (state.learnt.size() < models_learnt || state.learnt.contains(request.model)) {
         if (spent.output || spent.input) {
@@ -662,16 +505,17 @@ std::vector<Limiter::Level> Limiter::levels(Moment now) const {
         level.kind = gauge.kind;
         level.period = gauge.period;
         level.allowed = gauge.allowed;
-        level.used = gauge.is_bucket()   ? gauge.allowed - gauge.level
-                     : gauge.is_budget() ? gauge.used + gauge.reserved
-                                         : gauge.in_flight;
+        // A debt that is older than a minute is still one.
+        level.used = gauge.is_per_minute() ? std::max(gauge.recent.sum(), gauge.allowed - gauge.level)
+                     : gauge.is_budget()   ? gauge.used + gauge.reserved
+                                           : gauge.in_flight;
         level.waiting = gauge.blocked;
         level.refused = gauge.refused;
         level.held = gauge.held;
         level.unpriced = gauge.unpriced;
         const Need least{1, 0, true};
-        if (!State::has_room(gauge, least)) {
-            if (const auto wait = State::until_room(gauge, State::entrance(gauge, least), now))
+        if (!gauge.has_room(least)) {
+            if (const auto wait = gauge.until_room(gauge.entrance(least), now))
                 level.frees_in = std::chrono::ceil<milliseconds>(*wait);
         }
         if (gauge.is_budget()) level.resets_at = gauge.bounds.end;

@@ -2,6 +2,7 @@
 
 #include "core/state/settings.hpp"
 #include "core/system/environment.hpp"
+#include "core/usage/calendar.hpp"
 #include "core/usage/ledger.hpp"
 
 #include <chrono>
@@ -32,8 +33,6 @@ struct LimitRule {
     std::optional<std::uint32_t> concurrent;
 };
 
-enum class Period : std::uint8_t { day, week, month };
-
 // A [[proxy.budget]]: calendar days, weeks (from Monday) and months of the local time.
 struct BudgetRule {
     std::string name;
@@ -45,19 +44,17 @@ struct BudgetRule {
     std::optional<double> usd;
 };
 
-// The calendar period around a moment. `utc_offset` is that of the local time then.
-struct PeriodBounds {
-    system::WallTime begin;
-    system::WallTime end;
-};
-PeriodBounds bounds_of(Period period, system::WallTime moment, std::chrono::seconds utc_offset);
-std::chrono::seconds local_utc_offset(system::WallTime moment);
-
-// Token buckets, concurrency and budgets over one proxy; arithmetic only. A bucket holds one minute's worth
-// and refills evenly, so that any window of t minutes lets at most (1 + t) times the number pass, and no
-// more than the number per minute in the long run. A request takes an estimate when it goes and is settled
-// on what it used; the difference may leave a debt, which is waited for. Not thread-safe: one mutex around
-// it; a call takes a few microseconds at most (run() more, with long lines).
+// Requests and tokens per minute, concurrency and budgets over one proxy; arithmetic only.
+//
+// In no 60 seconds does more go than a minute's number, and nobody waits who would not exceed it: what went
+// in the last 60 seconds is known exactly (RecentMinute). A request takes an estimate of its tokens when it
+// goes and is settled on what it used; what it used more counts when it is known. That may leave a debt,
+// which a bucket keeps: it holds a minute's number, refills evenly and has to have room as well, so that in
+// the long run no more goes than the number per minute, however wrong the estimates are. What alone is more
+// than a minute's number goes when nothing else did.
+//
+// Not thread-safe: one mutex around it; a call takes a few microseconds at most (run() more, with long
+// lines).
 class Limiter {
   public:
     struct Options {

@@ -1,8 +1,8 @@
 #include "core/usage/report.hpp"
 
 #include "core/base/strings.hpp"
+#include "core/usage/calendar.hpp"
 #include "core/usage/ledger_file.hpp"
-#include "core/usage/limiter.hpp"
 
 #include <algorithm>
 #include <charconv>

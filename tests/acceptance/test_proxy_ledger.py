@@ -479,17 +479,27 @@ class Limits(LedgerTest):
         wait_for(lambda: book.of("stays"), "the one that left has no row")
 
     def test_requests_over_the_rate_wait_and_then_go(self):
-        self.with_ledger(lambda peer, seen: peer.answer(), "--rpm", "60", "--hold", "20")
+        """In no 60 seconds more than the number: the one too many goes when the first is a minute old, and says so before."""
+        self.with_ledger(lambda peer, seen: peer.answer(), "--rpm", "20", "--hold", "120")
         client = self.client()
         began = time.monotonic()
-        for number in range(62):
+        for number in range(20):
             self.is_200(self.ask(body=body_of(f"r-{number}"), client=client))
+        self.assertLess(time.monotonic() - began, 30, "the first minute's requests go at once")
+        late = self.client()
+        late.send(self.bytes_of("POST", MESSAGES, body=body_of("late")))
+        name = self.status()["limits"][0]["limit"]
+        self.waiting(name, 1)
+        frees = self.limit(name)["frees_in_ms"] / 1000
+        self.assertAlmostEqual(time.monotonic() - began + frees, 60, delta=8)
+        wait_for(lambda: len(self.up.requests) == 21, "it does not go", 90)
+        self.is_200(late.answer("POST"))
         took = time.monotonic() - began
-        self.assertGreaterEqual(60 + took + 1e-3, 62, "more went than the rate allows")
-        held = self.book().rows("queued_ms > 0")
-        self.assertTrue(held)
-        self.assertTrue(all(row["limit_hit"] and row["status"] == 200 and row["error_class"] is None for row in held), held)
-        self.assertEqual(len(self.up.requests), 62)
+        self.assertGreaterEqual(took, 59.9, "more went than the rate allows")
+        self.assertEqual([row["model_asked"] for row in self.book().rows("queued_ms > 0")], ["late"])
+        row = self.one_row(self.book(), "late")
+        self.assertEqual((row["limit_hit"], row["status"], row["error_class"]), (name, 200, None))
+        self.assertEqual(len(self.up.requests), 21)
 
     def test_those_who_wait_go_in_their_order(self):
         gates = {f"w-{n}": Step() for n in range(4)}
@@ -573,6 +583,47 @@ class Limits(LedgerTest):
         for method, target in (("GET", "/openai/v1/models"), ("GET", "/healthz"), ("HEAD", "/anthropic"), ("POST", "/anthropic/v1/messages/count_tokens")):
             self.assertEqual(self.ask(method, target).status, 200, f"{method} {target}")
 
+    def test_codex_waits_once_and_then_tells_our_words(self):
+        """It shows the words of x-codex-promo-message, and only of an answer that ends the turn; older ones end it at any 429."""
+        name = "fünf\r\nx-evil: 1"
+        self.with_ledger(lambda peer, seen: peer.answer(), "--hold", "0",
+                         config=f'[[proxy.limit]]\nname = {json.dumps(name)}\nconcurrent = 1\n')
+        responses = "/openai/v1/responses"
+
+        def ask(version, target=responses, agent="codex"):
+            return self.ask(target=target, body=body_of("m"), agent=agent, headers=[("User-Agent", f"codex_exec/{version} (Debian 12.0.0; x86_64)")])
+
+        def occupied():
+            gate = Step()
+            self.up.answer = lambda peer, seen: (gate.wait(), peer.answer())
+            busy = self.in_thread(body=body_of("first"), target=responses, agent="codex")
+            wait_for(lambda: self.status()["limits"][0]["used"] == 1)
+            return lambda: (gate.go(), self.is_200(busy()))
+
+        leave = occupied()
+        waits = self.is_ours(ask("0.169.0"), 429, dialect="openai")
+        self.assertEqual((waits.json["error"]["type"], waits.all("x-codex-promo-message")), ("rate_limit_error", []))
+        self.assertGreaterEqual(int(waits.one("retry-after")), 1)
+        told = self.is_ours(ask("0.169.0"), 429, dialect="openai")
+        self.assertEqual(told.json["error"]["type"], "usage_limit_reached")
+        self.assertAlmostEqual(told.json["error"]["resets_at"], time.time() + int(told.one("retry-after")), delta=5)
+        words = told.one("x-codex-promo-message")
+        self.assertTrue(words.startswith("The local proxy of dbx-agents holds you back: f"), words)
+        self.assertIn("1 requests at a time (", words)
+        self.assertIn("config.toml:2)", words)
+        self.assertFalse(words.endswith("."), words)
+        self.assertEqual((told.all("x-evil"), told.one("x-dbx-agents-limit")), ([], "f??nf??x-evil: 1"))
+        leave()
+        leave = occupied()  # one that went: it begins anew
+        self.assertEqual(ask("0.159.1").json["error"]["type"], "rate_limit_error")
+        leave()
+        leave = occupied()
+        self.assertEqual(ask("0.133.0").json["error"]["type"], "usage_limit_reached")
+        for _ in range(2):
+            other = ask("0.133.0", target="/mlflow/v1/chat/completions")
+            self.assertEqual((other.json["error"]["type"], other.all("x-codex-promo-message")), ("rate_limit_error", []), "no other API's")
+        leave()
+
     def test_a_budget_is_refused_for_good_and_survives_a_restart(self):
         told = answers.Told(random.Random(5), "responses")
         document = json.dumps(answers.document(told, "m")).encode()
@@ -586,6 +637,7 @@ class Limits(LedgerTest):
             self.assertEqual((error["type"], answer.one("x-dbx-agents-limit")), ("usage_limit_reached", "daily bread"))
             self.assertTrue(time.time() < error["resets_at"] <= time.time() + 25 * 3600, error)
             self.assertIn("config.toml", error["message"])
+            self.assertEqual(answer.one("x-codex-promo-message") + ".", error["message"])
             level = self.limit("daily bread")
             self.assertEqual(level["used"], told.plain + told.output)
             self.p.stop()

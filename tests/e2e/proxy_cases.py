@@ -247,9 +247,9 @@ def case_held(play):
 
 
 def case_rpm(play):
-    """The same with a number of requests per minute: the third waits until half a minute has gone since the first."""
+    """The same with a number of requests per minute: the third waits until the first is a minute old."""
     stage = play.stage("proxy")
-    stage.start_proxy("--rpm", "2")
+    stage.start_proxy("--rpm", "2", "--hold", "90")
     play.workspace.control("DELETE", "faults")
     for _ in range(2):
         connection, answer = stage.proxy.ask("POST", stage.player.route, stage.player.body)
@@ -284,8 +284,8 @@ def case_refused(play):
     refused = [row for row in rows if row["status"] == 429]
     want(len(refused) == tries >= 1 and all(row["limit_hit"] and row["error_class"] == "limit" for row in refused), f"{rows}")
     want(not stage.calls(), "a refused request went upstream")
-    # Codex shows no body of a 429.
-    shown(stage, turn, "429 Too Many Requests" if play.agent.name == "codex" else "The local proxy of dbx-agents holds you back")
+    shown(stage, turn, "The local proxy of dbx-agents holds you back")
+    shown(stage, turn, "1 requests at a time (--max-concurrent)")
     return f"exit {turn.code}, {tries} tries"
 
 
@@ -302,8 +302,7 @@ def case_budget(play):
         rows = stage.new_rows(len(stage.proxy.rows()) - stage.rows_seen)
         want(rows and all(row["status"] == 429 and row["limit_hit"] == "pocket money" for row in rows), f"{rows}")
         want(not stage.calls(), "a refused request went upstream")
-        # Of a spent budget Codex tells in words of its own.
-        shown(stage, turn, "hit your usage limit" if play.agent.name == "codex" else "pocket money")
+        shown(stage, turn, "pocket money: 1 tokens per day (~/.config/dbx-agents/config.toml:1)")
     finally:
         config.unlink()
     return f"exit {turn.code}, {len(rows)} tries"
