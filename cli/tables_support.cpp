@@ -55,6 +55,10 @@ void TablesFlags::declare(CLI::App& app) {
         ->type_name("TIME");
 }
 
+void TablesFlags::declare_views(CLI::App& app, const std::string& what) {
+    app.add_flag("--views", views, what);
+}
+
 std::string TablesWish::flags() const {
     return "--catalog " + place.catalog + " --schema " + place.schema + " --prefix " + place.prefix;
 }
@@ -90,6 +94,10 @@ Result<TablesWish> read_wish(Session& session, const TablesFlags& flags) {
     wish.place = {flags.catalog.value_or(configured.catalog), flags.schema.value_or(configured.schema),
                   flags.prefix.value_or(configured.prefix)};
     if (auto checked = tables::check_place(wish.place); !checked) return fail(checked.error());
+    if (flags.views) {
+        if (auto checked = tables::check_view_names(wish.place); !checked) return fail(checked.error());
+        wish.views = tables::views_over(wish.signals);
+    }
     return wish;
 }
 
@@ -257,6 +265,28 @@ ordered_json document_of(const CheckOutcome& outcome) {
     return root;
 }
 
+Result<std::vector<tables::ViewReport>> check_views(databricks::Workspace& workspace,
+                                                    const TablesWish& wish) {
+    std::vector<tables::ViewReport> reports;
+    for (const auto& view : wish.views) {
+        auto report = tables::check_view(workspace, wish.place, view);
+        if (!report)
+            return fail(explain_refusal(
+                report.error(), "cannot look at the view " + tables::view_name(wish.place, view), wish));
+        reports.push_back(std::move(*report));
+    }
+    return reports;
+}
+
+ordered_json document_of(const std::vector<tables::ViewReport>& reports) {
+    ordered_json list = ordered_json::array();
+    for (const auto& report : reports)
+        list.push_back({{"name", report.name},
+                        {"state", tables::name_of(report.state)},
+                        {"why", report.why.empty() ? ordered_json(nullptr) : ordered_json(report.why)}});
+    return list;
+}
+
 ordered_json document_of(const tables::StatementRun& run) {
     ordered_json item;
     item["what"] = run.statement.what;
@@ -327,6 +357,28 @@ std::string text_of(Output& output, const CheckOutcome& outcome,
         text += columns(rows, 2);
     }
     return text;
+}
+
+std::string text_of(Output& output, const std::vector<tables::ViewReport>& reports,
+                    const std::map<std::string, std::string>& remarks) {
+    std::vector<std::vector<std::string>> rows;
+    for (const auto& report : reports) {
+        const auto remark = remarks.find(report.name);
+        rows.push_back(
+            {report.name, remark != remarks.end() ? remark->second
+                          : report.state == tables::ViewState::same
+                              ? output.styled("as it should be", Style::green)
+                          : report.state == tables::ViewState::missing
+                              ? output.styled("missing", Style::yellow)
+                              : output.styled("different", Style::red) + ": " + printable(report.why)});
+    }
+    return rows.empty() ? std::string() : "\n" + columns(rows, 0);
+}
+
+void advise(Output& output, const std::vector<tables::ViewReport>& reports, const TablesWish& wish) {
+    if (tables::exit_code_of(reports) != 0)
+        output.note("to create what is missing and replace what differs: dbx-agents tables create " +
+                    wish.flags() + " --views");
 }
 
 void advise(Output& output, const CheckOutcome& outcome, const TablesWish& wish) {

@@ -7,6 +7,7 @@
 #include "core/databricks/warehouses.hpp"
 #include "core/tables/check.hpp"
 #include "core/tables/rights.hpp"
+#include "core/tables/views.hpp"
 
 #include <chrono>
 #include <condition_variable>
@@ -31,8 +32,10 @@ struct TablesFlags {
     std::optional<std::string> signals;
     std::string warehouse;
     std::string timeout = "10m";
+    bool views = false;
 
     void declare(CLI::App& app);
+    void declare_views(CLI::App& app, const std::string& what);
 };
 
 // The flags, read and checked: what they leave out comes from the setting otel.tables.
@@ -40,6 +43,7 @@ struct TablesWish {
     tables::Place place;
     std::vector<tables::Signal> signals;
     std::chrono::milliseconds timeout{0};
+    std::vector<tables::View> views; // those that were asked for
 
     // The flags that name the same tables, for advice: "--catalog main --schema telemetry --prefix dev".
     std::string flags() const;
@@ -96,7 +100,11 @@ struct CheckOutcome {
 Result<CheckOutcome> check_all(databricks::Workspace& workspace, const TablesWish& wish,
                                WarehouseUse& warehouse, Output& output);
 
+// Looks at every view that was asked for.
+Result<std::vector<tables::ViewReport>> check_views(databricks::Workspace& workspace, const TablesWish& wish);
+
 nlohmann::ordered_json document_of(const CheckOutcome& outcome);
+nlohmann::ordered_json document_of(const std::vector<tables::ViewReport>& reports);
 nlohmann::ordered_json document_of(const tables::StatementRun& run);
 nlohmann::ordered_json document_of(const std::vector<tables::Statement>& statements);
 nlohmann::ordered_json document_of(const Error& error, std::string_view state);
@@ -104,7 +112,11 @@ nlohmann::ordered_json document_of(const Error& error, std::string_view state);
 // For people, on stdout. `remarks`: by a table's name, words to put before its state ("created").
 std::string text_of(Output& output, const CheckOutcome& outcome,
                     const std::map<std::string, std::string>& remarks = {});
+// The same of views; remarks stand for their state.
+std::string text_of(Output& output, const std::vector<tables::ViewReport>& reports,
+                    const std::map<std::string, std::string>& remarks = {});
 // What to do about it, on stderr.
+void advise(Output& output, const std::vector<tables::ViewReport>& reports, const TablesWish& wish);
 void advise(Output& output, const CheckOutcome& outcome, const TablesWish& wish);
 
 // The principal of the credential, fit for SQL; nothing when it is not known.

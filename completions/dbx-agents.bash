@@ -123,10 +123,10 @@ _dbx_agents_flags() {
     'auth token') flags+=$'\n'$'--gateway\n--force-refresh' ;;
     'auth status') flags+=$'\n'$'--gateway\n--offline' ;;
     'models') flags+=$'\n'$'--agent\n--gateway' ;;
-    'tables create') flags+=$'\n'$'--catalog\n--schema\n--prefix\n--signals\n--warehouse\n--timeout\n--create-schema\n--dry-run' ;;
-    'tables check') flags+=$'\n'$'--catalog\n--schema\n--prefix\n--signals\n--warehouse\n--timeout' ;;
-    'tables ddl') flags+=$'\n'$'--catalog\n--schema\n--prefix\n--signals\n--warehouse\n--timeout\n--create-schema\n--dry-run' ;;
-    'tables grant') flags+=$'\n'$'--catalog\n--schema\n--prefix\n--signals\n--warehouse\n--timeout\n--to\n--dry-run' ;;
+    'tables create') flags+=$'\n'$'--catalog\n--schema\n--prefix\n--signals\n--warehouse\n--timeout\n--create-schema\n--views\n--dry-run' ;;
+    'tables check') flags+=$'\n'$'--catalog\n--schema\n--prefix\n--signals\n--warehouse\n--timeout\n--views\n--probe\n--direct' ;;
+    'tables ddl') flags+=$'\n'$'--catalog\n--schema\n--prefix\n--signals\n--warehouse\n--timeout\n--create-schema\n--views\n--dry-run' ;;
+    'tables grant') flags+=$'\n'$'--catalog\n--schema\n--prefix\n--signals\n--warehouse\n--timeout\n--to\n--views\n--dry-run' ;;
     'proxy') flags+=$'\n'$'--port\n--bind\n--allow-remote\n--threads\n--drain\n--rpm\n--tpm\n--max-concurrent\n--hold\n--ledger\n--no-ledger\n--upstream\n--gateway\n--log-level' ;;
     'proxy status') flags+=$'\n'$'--port' ;;
     'proxy stop') flags+=$'\n'$'--port' ;;

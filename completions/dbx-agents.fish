@@ -120,6 +120,7 @@ complete -c dbx-agents -n "__dbx_agents_at 'tables create'" -l signals -f -r -a 
 complete -c dbx-agents -n "__dbx_agents_at 'tables create'" -l warehouse -f -r -a 'auto' -d 'The SQL warehouse'
 complete -c dbx-agents -n "__dbx_agents_at 'tables create'" -l timeout -f -r -d 'For everything, the start of the warehouse included'
 complete -c dbx-agents -n "__dbx_agents_at 'tables create'" -l create-schema -d 'Create the schema as well, if it is not there'
+complete -c dbx-agents -n "__dbx_agents_at 'tables create'" -l views -d 'The views over them as well: tokens, cost, sessions, errors, tool decisions'
 complete -c dbx-agents -n "__dbx_agents_at 'tables create'" -l dry-run -d 'Print the SQL that would run'
 
 complete -c dbx-agents -n "__dbx_agents_at 'tables check'" -l catalog -f -r -d 'The catalog'
@@ -128,6 +129,9 @@ complete -c dbx-agents -n "__dbx_agents_at 'tables check'" -l prefix -f -r -d 'W
 complete -c dbx-agents -n "__dbx_agents_at 'tables check'" -l signals -f -r -a '(__fish_append , metrics logs traces)' -d 'Some of these'
 complete -c dbx-agents -n "__dbx_agents_at 'tables check'" -l warehouse -f -r -a 'auto' -d 'The SQL warehouse'
 complete -c dbx-agents -n "__dbx_agents_at 'tables check'" -l timeout -f -r -d 'For everything, the start of the warehouse included'
+complete -c dbx-agents -n "__dbx_agents_at 'tables check'" -l views -d 'Look at the views as well'
+complete -c dbx-agents -n "__dbx_agents_at 'tables check'" -l probe -d 'Send a marked metric, log and span the way the agents\' go, and wait for them in the tables'
+complete -c dbx-agents -n "__dbx_agents_at 'tables check'" -l direct -d 'The probe goes straight to the workspace, whatever the agents do'
 
 complete -c dbx-agents -n "__dbx_agents_at 'tables ddl'" -l catalog -f -r -d 'The catalog'
 complete -c dbx-agents -n "__dbx_agents_at 'tables ddl'" -l schema -f -r -d 'The schema in it'
@@ -136,6 +140,7 @@ complete -c dbx-agents -n "__dbx_agents_at 'tables ddl'" -l signals -f -r -a '(_
 complete -c dbx-agents -n "__dbx_agents_at 'tables ddl'" -l warehouse -f -r -a 'auto' -d 'The SQL warehouse'
 complete -c dbx-agents -n "__dbx_agents_at 'tables ddl'" -l timeout -f -r -d 'For everything, the start of the warehouse included'
 complete -c dbx-agents -n "__dbx_agents_at 'tables ddl'" -l create-schema -d 'Create the schema as well'
+complete -c dbx-agents -n "__dbx_agents_at 'tables ddl'" -l views -d 'The views over them as well: tokens, cost, sessions, errors, tool decisions'
 complete -c dbx-agents -n "__dbx_agents_at 'tables ddl'" -l dry-run -d 'Without effect here: nothing is ever run'
 
 complete -c dbx-agents -n "__dbx_agents_at 'tables grant'" -l catalog -f -r -d 'The catalog'
@@ -145,6 +150,7 @@ complete -c dbx-agents -n "__dbx_agents_at 'tables grant'" -l signals -f -r -a '
 complete -c dbx-agents -n "__dbx_agents_at 'tables grant'" -l warehouse -f -r -a 'auto' -d 'The SQL warehouse'
 complete -c dbx-agents -n "__dbx_agents_at 'tables grant'" -l timeout -f -r -d 'For everything, the start of the warehouse included'
 complete -c dbx-agents -n "__dbx_agents_at 'tables grant'" -l to -f -r -d 'A user\'s e-mail address, a group\'s name or an application id'
+complete -c dbx-agents -n "__dbx_agents_at 'tables grant'" -l views -d 'For a reader: SELECT on the views, and nothing on the tables'
 complete -c dbx-agents -n "__dbx_agents_at 'tables grant'" -l dry-run -d 'Print the SQL that would run'
 
 complete -c dbx-agents -n "__dbx_agents_at 'proxy'" -l port -f -r -d 'The port to listen on'

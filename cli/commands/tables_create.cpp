@@ -19,6 +19,8 @@ class TablesCreate : public Command {
     void declare(CLI::App& app) override {
         flags_.declare(app);
         app.add_flag("--create-schema", create_schema_, "Create the schema as well, if it is not there");
+        flags_.declare_views(app,
+                             "The views over them as well: tokens, cost, sessions, errors, tool decisions");
         app.add_flag("--dry-run", dry_run_, "Print the SQL that would run; run nothing");
     }
 
@@ -61,13 +63,19 @@ class TablesCreate : public Command {
             return end_with(session.output(), document(warehouse), std::move(error));
         }
         auto& out = session.output();
+        if (outcome->complete() && !wish_.views.empty()) {
+            if (auto ended = create_views(session, **workspace, warehouse)) return *ended;
+        }
         if (out.json()) {
             auto root = document(warehouse);
             root["check"] = document_of(*outcome);
+            if (flags_.views) root["views"] = document_of(views_);
             out.document(root);
         } else {
-            out.summary(text_of(out, *outcome, remarks_));
+            out.summary(text_of(out, *outcome, remarks_) + text_of(out, views_, remarks_));
             advise(out, *outcome, wish_);
+            if (!outcome->complete() && !wish_.views.empty())
+                out.note("no view was created: the tables come first");
         }
         return tables::exit_code_of(outcome->reports);
     }
@@ -79,6 +87,7 @@ class TablesCreate : public Command {
         std::vector<tables::Statement> result;
         if (create_schema_) result.push_back(tables::create_schema(wish_.place));
         for (const auto signal : wish_.signals) result.push_back(tables::create_table(wish_.place, signal));
+        for (const auto& view : wish_.views) result.push_back(tables::create_view(wish_.place, view));
         return result;
     }
 
@@ -155,6 +164,60 @@ class TablesCreate : public Command {
         }
         auto more = tables::run_side_by_side(workspace, to_create_, choice.warehouse.id, left(session), tell);
         for (auto& run : more) runs_.push_back(std::move(run));
+    }
+
+    // Creates the views that are missing and replaces those that differ. The end of the command, if it is
+    // one.
+    std::optional<Result<int>> create_views(Session& session, databricks::Workspace& workspace,
+                                            WarehouseUse& warehouse) {
+        auto found = check_views(workspace, wish_);
+        if (!found) return end_with(session.output(), document(warehouse), with_state(found.error()));
+        std::vector<tables::View> wanted;
+        for (const auto& report : *found) {
+            remarks_[report.name] = report.state == tables::ViewState::same      ? "was there"
+                                    : report.state == tables::ViewState::missing ? "created"
+                                                                                 : "replaced";
+            if (report.state != tables::ViewState::same) wanted.push_back(report.view);
+        }
+        views_ = std::move(*found);
+        if (wanted.empty()) return std::nullopt;
+        const auto choice = warehouse.get();
+        if (!choice) return end_with(session.output(), document(warehouse), with_state(choice.error().error));
+        const auto before = runs_.size();
+        {
+            ProgressLine line(session.output(), "creating the views", choice->warehouse.state != "RUNNING");
+            const auto tell = [&](const tables::RunProgress& progress) { line.tell(progress); };
+            for (const auto& step : tables::create_steps(wish_.place, wanted)) {
+                auto more =
+                    tables::run_side_by_side(workspace, step, choice->warehouse.id, left(session), tell);
+                for (auto& run : more) runs_.push_back(std::move(run));
+                if (error_since(before) != nullptr) break;
+            }
+        }
+        const auto* error = error_since(before);
+        if (error == nullptr) {
+            for (auto& report : views_) report.state = tables::ViewState::same;
+            return std::nullopt;
+        }
+        allow_a_check(session, workspace);
+        if (tables::may_have_run(*error)) {
+            if (auto again = check_views(workspace, wish_); again && tables::exit_code_of(*again) == 0) {
+                views_ = std::move(*again);
+                return std::nullopt;
+            }
+        }
+        return refuse(session, workspace, warehouse, *error);
+    }
+
+    const databricks::ApiError* error_since(std::size_t begin) const {
+        for (auto i = begin; i < runs_.size(); ++i)
+            if (runs_[i].error) return &*runs_[i].error;
+        return nullptr;
+    }
+
+    Error with_state(Error error) const {
+        error.state = state_now();
+        return error;
     }
 
     ordered_json document(const WarehouseUse& warehouse) const {
@@ -240,6 +303,7 @@ class TablesCreate : public Command {
     bool schema_unknown_ = false; // or known to be missing
     std::map<std::string, std::string> remarks_;
     std::vector<StatementRun> runs_;
+    std::vector<tables::ViewReport> views_;
 };
 
 } // namespace

@@ -12,6 +12,8 @@ class TablesDdl : public Command {
     void declare(CLI::App& app) override {
         flags_.declare(app);
         app.add_flag("--create-schema", create_schema_, "Create the schema as well");
+        flags_.declare_views(app,
+                             "The views over them as well: tokens, cost, sessions, errors, tool decisions");
         // The same flags as create, so that a command line can be tried here first.
         app.add_flag("--dry-run", dry_run_, "Without effect here: nothing is ever run");
     }
@@ -23,6 +25,7 @@ class TablesDdl : public Command {
         if (create_schema_) statements.push_back(tables::create_schema(wish->place));
         for (const auto signal : wish->signals)
             statements.push_back(tables::create_table(wish->place, signal));
+        for (const auto& view : wish->views) statements.push_back(tables::create_view(wish->place, view));
         auto& out = session.output();
         if (out.json())
             out.document({{"statements", document_of(statements)}});

@@ -17,6 +17,7 @@ class TablesGrant : public Command {
         app.add_option("--to", principal_, "A user's e-mail address, a group's name or an application id")
             ->type_name("PRINCIPAL")
             ->required();
+        flags_.declare_views(app, "For a reader: SELECT on the views, and nothing on the tables");
         app.add_flag("--dry-run", dry_run_, "Print the SQL that would run; run nothing");
     }
 
@@ -26,7 +27,8 @@ class TablesGrant : public Command {
         const auto wish = read_wish(session, flags_);
         if (!wish) return fail(wish.error());
         if (auto ok = tables::check_principal(principal_); !ok) return fail(ok.error());
-        const auto statements = tables::grants(wish->place, wish->signals, principal_);
+        const auto statements = flags_.views ? tables::reader_grants(wish->place, wish->views, principal_)
+                                             : tables::grants(wish->place, wish->signals, principal_);
         auto& out = session.output();
         if (dry_run_) {
             if (out.json()) {

@@ -1,7 +1,10 @@
 #include "core/databricks/api.hpp"
 
+#include "core/base/strings.hpp"
 #include "core/databricks/api_json.hpp"
 #include "core/http/url.hpp"
+
+#include <algorithm>
 
 namespace dbx::databricks {
 
@@ -23,7 +26,9 @@ ApiResult<http::Response> Workspace::call(const ApiCall& call) {
     request.url = root_ + call.path;
     request.headers = call.headers;
     request.headers.emplace_back("Accept", "application/json");
-    if (!call.body.empty()) request.headers.emplace_back("Content-Type", "application/json");
+    const bool typed = std::any_of(call.headers.begin(), call.headers.end(),
+                                   [](const auto& header) { return iequals(header.first, "Content-Type"); });
+    if (!call.body.empty() && !typed) request.headers.emplace_back("Content-Type", "application/json");
     const auto headers = request.headers;
     request.body = call.body;
     request.timeout = call.timeout;

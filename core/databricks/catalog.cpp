@@ -63,6 +63,7 @@ ApiResult<TableInfo> get_table(Workspace& workspace, std::string_view full_name)
     table.data_source_format = text_at(*body, "data_source_format");
     table.owner = text_at(*body, "owner");
     table.table_id = text_at(*body, "table_id");
+    table.view_definition = text_at(*body, "view_definition");
     for (const auto& item : array_at(*body, "columns")) {
         if (!item.is_object()) continue;
         table.columns.push_back({text_at(item, "name"), text_at(item, "type_text"),

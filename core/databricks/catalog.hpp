@@ -21,6 +21,7 @@ struct TableInfo {
     std::string data_source_format; // DELTA, ...
     std::string owner;
     std::string table_id;
+    std::string view_definition;      // of a view: its query
     std::vector<TableColumn> columns; // by position
     std::map<std::string, std::string> properties;
 };

@@ -1131,6 +1131,11 @@ class Translator {
             }
             return {"(" + sql + ")", simple("string")};
         }
+        if (name == "replace") {
+            want(3, 3);
+            for (std::size_t i = 0; i < 3; ++i) want_type(i, {"string"});
+            return {"replace(" + listed() + ")", simple("string")};
+        }
         if (name == "lower" || name == "upper") {
             want(1, 1);
             want_type(0, {"string"});
