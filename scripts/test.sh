@@ -29,6 +29,11 @@ if [ "${DBX_AGENTS_E2E-}" = 1 ] && [ -x scripts/e2e.sh ]; then
     status=0
     DBX_AGENTS_BIN=build/dev/cli/dbx-agents python3 -B tests/e2e/ddl_grammar.py || status=$?
     [ "$status" = 0 ] || [ "$status" = 77 ] || exit "$status" # 77: skipped, it said why
+    say "the views by another engine"
+    status=0
+    DBX_AGENTS_BIN=build/dev/cli/dbx-agents DBX_AGENTS_WORKSPACE=build/dev/tests/workspace/dbx-agents-workspace \
+        python3 -B tests/e2e/views_duckdb.py || status=$?
+    [ "$status" = 0 ] || [ "$status" = 77 ] || exit "$status"
     say "OTLP by another implementation"
     status=0
     DBX_OTLP_TOOL=build/dev/tests/e2e/otlp_tool python3 -B tests/e2e/otlp_peer.py || status=$?

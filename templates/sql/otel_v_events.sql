@@ -1,5 +1,5 @@
 CREATE OR REPLACE VIEW {{view}}
-COMMENT 'Events of the agents by one set of names: prompts, calls, errors and tools; one that came twice is there once. Made by dbx-agents.'
+COMMENT 'Events of the agents by one set of names: prompts, calls, errors and tools. One that came twice is there once. Made by dbx-agents.'
 AS
 WITH named AS (
   SELECT

@@ -1,5 +1,5 @@
 CREATE OR REPLACE VIEW {{view}}
-COMMENT 'What each data point of the usage metrics adds: delta and cumulative, sums and histograms; a point that came twice counts once. Made by dbx-agents.'
+COMMENT 'What each data point of the usage metrics adds: delta and cumulative, sums and histograms. A point that came twice counts once. Made by dbx-agents.'
 AS
 WITH measured AS (
   SELECT
