@@ -285,7 +285,7 @@ def case_refused(play):
     want(len(refused) == tries >= 1 and all(row["limit_hit"] and row["error_class"] == "limit" for row in refused), f"{rows}")
     want(not stage.calls(), "a refused request went upstream")
     shown(stage, turn, "The local proxy of dbx-agents holds you back")
-    shown(stage, turn, "1 requests at a time (--max-concurrent)")
+    shown(stage, turn, "--max-concurrent: 1 requests at a time (the command line)")
     return f"exit {turn.code}, {tries} tries"
 
 
@@ -302,7 +302,7 @@ def case_budget(play):
         rows = stage.new_rows(len(stage.proxy.rows()) - stage.rows_seen)
         want(rows and all(row["status"] == 429 and row["limit_hit"] == "pocket money" for row in rows), f"{rows}")
         want(not stage.calls(), "a refused request went upstream")
-        shown(stage, turn, "pocket money: 1 tokens per day (~/.config/dbx-agents/config.toml:1)")
+        shown(stage, turn, "pocket money: 1 tokens per day (~/.config/dbx-agents/config.toml:2)")
     finally:
         config.unlink()
     return f"exit {turn.code}, {len(rows)} tries"
