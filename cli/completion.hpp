@@ -10,7 +10,7 @@ namespace dbx::cli {
 // The completion scripts, made from describe_all(). What can only be known when the user asks (agents,
 // profiles, models) comes from `dbx-agents complete`, which never uses the network.
 
-// For bash 3.2 and later, with the bash-completion package or without.
+// With the bash-completion package or without it.
 std::string bash_completion(const std::vector<CommandInfo>& commands);
 // A #compdef file for a folder of fpath.
 std::string zsh_completion(const std::vector<CommandInfo>& commands);

@@ -141,7 +141,7 @@ std::string Output::shown(std::string_view text) const {
 void Output::prose(std::string_view label, Style style, std::string_view text) {
     const std::string head = fmt::format("{}: ", label);
     const std::string body = wrap(head + shown(text), console_.width(), 2);
-    console_.err(styled_err(head, style) + body.substr(head.size()) + "\n");
+    err(styled_err(head, style) + body.substr(head.size()) + "\n");
 }
 
 void Output::warning(std::string_view text) {
@@ -152,18 +152,32 @@ void Output::note(std::string_view text) {
     if (!quiet()) prose("note", Style::cyan, text);
 }
 
+void Output::err(std::string_view text) {
+    const std::lock_guard lock(guard_);
+    replace_progress("");
+    console_.err(text);
+}
+
+// Blanks over the rest of the old line, because not every terminal knows the code that clears one.
+void Output::replace_progress(const std::string& text) {
+    const std::size_t before = progress_width_;
+    progress_width_ = display_width(text);
+    if (before == 0 && text.empty()) return;
+    console_.err("\r" + text + std::string(before > progress_width_ ? before - progress_width_ : 0, ' ') +
+                 (text.empty() ? "\r" : ""));
+}
+
 void Output::progress(std::string_view line) {
     if (!shows_progress()) return;
-    // Cut to the terminal's width, or it would be a second line that \r does not reach; blanks over the rest
-    // of the old one, because not every terminal knows the code that clears a line.
+    // Cut to the terminal's width, or it would be a second line that \r does not reach.
     std::string text = printable(line);
     const auto room = static_cast<std::size_t>(std::max(console_.width() - 1, 1));
-    if (text.size() > room) text.resize(room);
-    const std::size_t before = progress_width_;
-    progress_width_ = text.size();
-    if (before == 0 && text.empty()) return;
-    console_.err("\r" + text + std::string(before > text.size() ? before - text.size() : 0, ' ') +
-                 (text.empty() ? "\r" : ""));
+    while (display_width(text) > room) {
+        while ((static_cast<unsigned char>(text.back()) & 0xC0) == 0x80) text.pop_back();
+        text.pop_back();
+    }
+    const std::lock_guard lock(guard_);
+    replace_progress(text);
 }
 
 void Output::error(const Error& error, std::string_view state) {
@@ -185,11 +199,11 @@ void Output::error(const Error& error, std::string_view state) {
         if (text.empty()) return;
         const std::string head = fmt::format("  {}: ", label);
         const std::string body = wrap(head + shown(text), console_.width(), 7);
-        console_.err(styled_err(head, Style::dim) + body.substr(head.size()) + "\n");
+        err(styled_err(head, Style::dim) + body.substr(head.size()) + "\n");
     };
     line("why", error.why);
     line("fix", error.fix);
-    if (!after.empty()) console_.err(after + "\n");
+    if (!after.empty()) err(wrap(shown(after), console_.width(), 0) + "\n");
 }
 
 std::string Output::colored_diff(std::string_view diff) const {

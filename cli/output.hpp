@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,7 @@ class Output {
     struct Options {
         bool json = false;
         bool color = true;
+        bool animate = true; // a line of progress that moves
         Verbosity verbosity = Verbosity::normal;
     };
     Output(system::Console& console, const Options& options)
@@ -42,10 +44,12 @@ class Output {
 
     void warning(std::string_view text);
     void note(std::string_view text);
-    // One line on the terminal that each call replaces; an empty one takes it away. Nothing without a
-    // terminal on stderr, or with --quiet. Not together with other output.
+    // One line on the terminal that each call replaces; an empty one takes it away, and so do warnings, notes
+    // and errors. Nothing without a terminal on stderr, on a dumb one, or with --quiet or --json. Any thread.
     void progress(std::string_view line);
-    bool shows_progress() const { return console_.err_is_terminal() && !quiet(); }
+    bool shows_progress() const {
+        return options_.animate && console_.err_is_terminal() && !quiet() && !options_.json;
+    }
     // The four lines of an error; with --json also a document on stdout.
     void error(const Error& error, std::string_view state);
 
@@ -65,12 +69,15 @@ class Output {
   private:
     void prose(std::string_view label, Style style, std::string_view text);
     std::string paint(std::string_view text, Style style, bool terminal) const;
+    void err(std::string_view text); // after the line of progress, if one stands there, has gone
+    void replace_progress(const std::string& text);
 
     std::string shown(std::string_view text) const;
 
     system::Console& console_;
     Options options_;
     std::string home_;
+    std::mutex guard_;               // of stderr
     std::size_t progress_width_ = 0; // of the line that stands there
 };
 

@@ -79,6 +79,7 @@ int run(const std::vector<std::string>& arguments, Context& context) {
         const auto no_color = context.environment.get("NO_COLOR");
         const auto term = context.environment.get("TERM");
         result.color = !options.no_color && !(no_color && !no_color->empty()) && term != "dumb";
+        result.animate = term != "dumb";
         result.verbosity = options.quiet     ? Output::Verbosity::quiet
                            : options.verbose ? Output::Verbosity::verbose
                                              : Output::Verbosity::normal;

@@ -105,46 +105,17 @@ Result<TablesWish> read_wish(Session& session, const TablesFlags& flags) {
 // --------------------------------------------------------------------------------------------------------
 
 ProgressLine::ProgressLine(Output& output, std::string what, bool warehouse_starts)
-    : output_(output)
-    , what_(std::move(what))
+    : progress_(output, std::move(what))
     , warehouse_starts_(warehouse_starts) {
-    if (!output_.shows_progress()) return;
-    ticker_ = std::thread([this] {
-        std::unique_lock lock(guard_);
-        while (!over_) {
-            show();
-            wake_.wait_for(lock, std::chrono::seconds(1));
-        }
-    });
-}
-
-ProgressLine::~ProgressLine() {
-    {
-        const std::lock_guard lock(guard_);
-        over_ = true;
-    }
-    wake_.notify_all();
-    if (ticker_.joinable()) ticker_.join();
-    output_.progress("");
+    tell({});
 }
 
 void ProgressLine::tell(const tables::RunProgress& progress) {
-    {
-        const std::lock_guard lock(guard_);
-        last_ = progress;
-    }
-    wake_.notify_all();
-}
-
-void ProgressLine::show() {
-    const auto elapsed =
-        std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - start_).count();
-    const bool pending = last_.state == databricks::StatementState::pending;
-    const std::string state = pending && warehouse_starts_ ? "the warehouse is starting"
-                              : pending                    ? "waiting"
-                                                           : to_lower(databricks::name_of(last_.state));
-    const std::string count = last_.total > 1 ? fmt::format(", {} of {} done", last_.done, last_.total) : "";
-    output_.progress(fmt::format("{}{}: {}, {} s", what_, count, state, elapsed));
+    const bool pending = progress.state == databricks::StatementState::pending;
+    progress_.count(progress.done, progress.total);
+    progress_.state(pending && warehouse_starts_ ? "the warehouse is starting"
+                    : pending                    ? "waiting"
+                                                 : to_lower(databricks::name_of(progress.state)));
 }
 
 // --- warehouse
@@ -193,12 +164,14 @@ ordered_json WarehouseUse::document() const {
 Result<CheckOutcome> check_all(databricks::Workspace& workspace, const TablesWish& wish,
                                WarehouseUse& warehouse, Output& output) {
     CheckOutcome outcome;
+    std::optional<Progress> looking(std::in_place, output, "looking at the tables");
     std::optional<ProgressLine> line;
     tables::SqlFallback fallback;
     fallback.timeout = wish.timeout;
     fallback.warehouse_id = [&]() -> databricks::ApiResult<std::string> {
         const auto choice = warehouse.get();
         if (!choice) return tl::unexpected(choice.error());
+        looking.reset();
         if (!line) line.emplace(output, "looking at the tables", choice->warehouse.state != "RUNNING");
         return choice->warehouse.id;
     };
@@ -209,6 +182,7 @@ Result<CheckOutcome> check_all(databricks::Workspace& workspace, const TablesWis
     for (const auto signal : wish.signals) {
         auto report = tables::check_table(workspace, wish.place, signal, &fallback);
         if (!report) {
+            looking.reset();
             line.reset();
             return fail(explain_refusal(report.error(),
                                         "cannot look at the table " + wish.place.table_name(signal), wish));
@@ -217,6 +191,7 @@ Result<CheckOutcome> check_all(databricks::Workspace& workspace, const TablesWis
         outcome.reports.push_back(std::move(*report));
     }
     line.reset();
+    if (looking) looking->state("rights");
     if (existing.empty()) return outcome;
     std::map<std::string, std::string> owners;
     for (const auto& report : outcome.reports) owners[report.name] = report.owner;

@@ -3,6 +3,7 @@
 // What the `tables` commands share: their flags, the warehouse, the line of progress, and how a check is
 // shown.
 
+#include "cli/progress.hpp"
 #include "cli/session.hpp"
 #include "core/databricks/warehouses.hpp"
 #include "core/tables/check.hpp"
@@ -10,13 +11,10 @@
 #include "core/tables/views.hpp"
 
 #include <chrono>
-#include <condition_variable>
 #include <functional>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 namespace CLI {
@@ -50,28 +48,15 @@ struct TablesWish {
 };
 Result<TablesWish> read_wish(Session& session, const TablesFlags& flags);
 
-// One line on the terminal while statements run: what, how many are done, the state, the seconds. Silent
-// without a terminal, and gone at the end of its life.
+// The line of progress while statements run.
 class ProgressLine {
   public:
     ProgressLine(Output& output, std::string what, bool warehouse_starts);
-    ~ProgressLine();
-    ProgressLine(const ProgressLine&) = delete;
-    ProgressLine& operator=(const ProgressLine&) = delete;
     void tell(const tables::RunProgress& progress);
 
   private:
-    void show();
-
-    Output& output_;
-    std::string what_;
+    Progress progress_;
     bool warehouse_starts_;
-    std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-    std::mutex guard_;
-    std::condition_variable wake_;
-    tables::RunProgress last_;
-    bool over_ = false;
-    std::thread ticker_;
 };
 
 // The SQL warehouse, chosen once and only when it is needed: the flag, the setting `warehouse`, or auto. Says

@@ -25,8 +25,7 @@ constexpr TopicEntry environment[] = {
      "A company's proxy, and what is reached without it. Either "
      "case is read."},
     {"SSL_CERT_FILE, SSL_CERT_DIR, CURL_CA_BUNDLE", "Certificates to trust instead of the system's."},
-    {"NO_COLOR, TERM",
-     "No colour when NO_COLOR is set, or TERM is dumb; then no moving line of progress either."},
+    {"NO_COLOR, TERM", "NO_COLOR: no colour. TERM=dumb: no colour, and no line of progress that moves."},
 };
 
 constexpr TopicEntry exit_codes[] = {

@@ -1,4 +1,5 @@
 #include "cli/command.hpp"
+#include "cli/progress.hpp"
 #include "cli/session.hpp"
 #include "core/edit/mask.hpp"
 
@@ -31,6 +32,7 @@ class AuthStatus : public Command {
         std::optional<databricks::Token> token;
         std::optional<databricks::Me> me;
         std::string no_me = "not asked (--offline)";
+        std::optional<Progress> progress(std::in_place, session.output(), "making a token");
         if (auto got = session.token(databricks::Freshness::cached)) {
             token = std::move(*got);
         } else {
@@ -39,6 +41,7 @@ class AuthStatus : public Command {
         if (token && !offline_ && (*target)->workspace) {
             const auto workspace = session.workspace();
             if (!workspace) return fail(workspace.error());
+            progress.emplace(session.output(), "asking whose token it is");
             auto answer = databricks::who_am_i(**workspace, patience);
             if (answer) {
                 me = std::move(*answer);
@@ -54,6 +57,7 @@ class AuthStatus : public Command {
                                   {}};
             }
         }
+        progress.reset();
         auto& out = session.output();
         if (out.json()) {
             out.document(document_of(resolution, token, me, no_me, error));

@@ -1,6 +1,7 @@
 #include "core/doctor/doctor.hpp"
 
 #include "cli/command.hpp"
+#include "cli/progress.hpp"
 #include "cli/session.hpp"
 
 #include <CLI/CLI.hpp>
@@ -39,12 +40,22 @@ class Doctor : public Command {
         if (!target) return fail(target.error());
         auto journal = state::Journal::load(session.environment(), session.files());
         if (!journal) return fail(journal.error());
+        std::optional<Progress> progress(std::in_place, session.output(),
+                                         offline_ ? "looking at the agents" : "asking the gateway");
         const doctor::Surroundings surroundings{
-            session.environment(), session.files(), session.clock(), session.process(),
-            session.http(),        session.pacer(), **target,        *journal};
+            session.environment(),
+            session.files(),
+            session.clock(),
+            session.process(),
+            session.http(),
+            session.pacer(),
+            **target,
+            *journal,
+            [&](std::size_t done, std::size_t total) { progress->count(done, total); }};
         const auto report =
             doctor::diagnose(*chosen, names_.empty() ? doctor::Asked::all : doctor::Asked::by_name,
                              offline_ ? doctor::Network::avoid : doctor::Network::use, surroundings);
+        progress.reset();
         if (!report) return fail(report.error());
         if (system::InterruptGuard::interrupted()) return fail(ErrorKind::interrupted, "interrupted");
         if (session.output().json()) {

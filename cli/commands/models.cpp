@@ -1,6 +1,7 @@
 #include "core/databricks/models.hpp"
 
 #include "cli/command.hpp"
+#include "cli/progress.hpp"
 #include "cli/session.hpp"
 #include "core/base/strings.hpp"
 #include "core/databricks/model_cache.hpp"
@@ -38,8 +39,10 @@ class Models : public Command {
             workspace.emplace((*target)->workspace->value, **tokens, session.http(), session.pacer());
         if ((*target)->gateway)
             gateway.emplace((*target)->gateway->value, **tokens, session.http(), session.pacer());
-        const auto list =
-            databricks::list_models(workspace ? &*workspace : nullptr, gateway ? &*gateway : nullptr);
+        const auto list = [&] {
+            const Progress progress(session.output(), "asking for the models");
+            return databricks::list_models(workspace ? &*workspace : nullptr, gateway ? &*gateway : nullptr);
+        }();
         if (!list) return fail(list.error());
         // For completions; a list that cannot be kept is still a list.
         if (auto kept = databricks::write_model_cache(list->models, session.environment(), session.files());

@@ -1,4 +1,5 @@
 #include "cli/command.hpp"
+#include "cli/progress.hpp"
 #include "cli/proxy_support.hpp"
 #include "cli/session.hpp"
 #include "core/state/running_proxies.hpp"
@@ -33,19 +34,19 @@ class ProxyStop : public Command {
         }
         const auto end = session.pacer().now() + patience;
         for (const auto& proxy : *running) {
+            std::optional<Progress> progress(
+                std::in_place, output,
+                fmt::format("waiting for the requests of the proxy on port {}", proxy.port));
             while (system::process_exists(proxy.process_id)) {
                 if (session.pacer().now() > end)
                     return fail(ErrorKind::timeout,
                                 fmt::format("the proxy on port {} has not ended yet", proxy.port),
                                 fmt::format("process {} still finishes requests", proxy.process_id),
                                 fmt::format("a second signal ends it at once: kill {}", proxy.process_id));
-                output.progress(fmt::format("waiting for the requests of the proxy on port {}", proxy.port));
-                if (!session.pacer().wait(look_every)) {
-                    output.progress("");
+                if (!session.pacer().wait(look_every))
                     return fail(ErrorKind::interrupted, "interrupted while waiting for the proxy to end");
-                }
             }
-            output.progress("");
+            progress.reset();
             stopped.push_back({{"port", proxy.port}, {"pid", proxy.process_id}});
             if (!output.json())
                 output.summary(fmt::format("The proxy on port {} has ended (process {}).\n", proxy.port,

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <array>
+#include <mutex>
 #include <thread>
 
 namespace dbx::doctor {
@@ -149,10 +150,20 @@ void examine_network(const Scene& scene, std::vector<Patient>& patients, Report&
     std::vector<std::vector<ProbeResult>> results(patients.size());
     std::optional<Error> token_error;
     std::optional<databricks::ApiResult<databricks::ModelList>> listed;
+    std::mutex guard;
+    std::size_t ended = 0;
+    const auto tell = [&] {
+        if (!around.told) return;
+        const std::lock_guard lock(guard);
+        around.told(++ended, patients.size());
+    };
     {
         std::vector<std::jthread> threads;
         for (std::size_t i = 0; i < patients.size(); ++i)
-            threads.emplace_back([&, i] { results[i] = probe(scene, patients[i], tools); });
+            threads.emplace_back([&, i] {
+                results[i] = probe(scene, patients[i], tools);
+                tell();
+            });
         if (tokens) {
             threads.emplace_back([&] {
                 if (const auto token = tokens->get(); !token) {

@@ -6,6 +6,7 @@
 #include "core/doctor/finding.hpp"
 #include "core/state/journal.hpp"
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,8 @@ struct Surroundings {
     http::Pacer& pacer;
     const databricks::Target& target;
     const state::Journal& journal;
+    // Told how many agents' probes have ended; by one thread at a time. May be empty.
+    std::function<void(std::size_t done, std::size_t total)> told = {};
 };
 
 enum class Network { use, avoid };

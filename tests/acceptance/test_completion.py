@@ -17,6 +17,7 @@ import time
 import unittest
 from pathlib import Path
 
+import golden_workspace
 from harness import Test, binary, clip, main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -354,6 +355,41 @@ class Lookup(Test):
                 server.accept()
         self.assertLess(min(times), 0.2)  # a debug build on a busy machine; a release build takes a few milliseconds
         self.assertFalse(self.h.state.exists(), "a completion writes nothing")
+
+
+class Cache(Test):
+    def test_models_keeps_what_it_listed(self):
+        w = golden_workspace.standin.Workspace(str(self.h.base / "workspace"))
+        self.addCleanup(w.stop)
+        env = {"DATABRICKS_HOST": f"http://127.0.0.1:{w.port}", "DATABRICKS_TOKEN": golden_workspace.standin.PAT}
+        listed = [model["name"] for model in json.loads(self.ok(self.h.run("models", "--json", env=env)).out)["models"]]
+        w.fault(fault="html_login_page", path="*", count="forever")
+        self.assertNotEqual(self.h.run("models", env=env).code, 0)  # a failure keeps the names of before
+        offered = [line.split("\t") for line in self.ok(self.h.run("complete", "models")).out.splitlines()]
+        self.assertEqual([words[0] for words in offered], listed)
+        self.assertIn(["system.ai.claude-opus-4-6", "claude"], [[name, *about[0].split(", ")[:1]] for name, *about in offered])
+        self.assertEqual(self.h.mode(".local/state/dbx-agents/models.json"), 0o600)
+        # A folder that takes no file does not spoil the list.
+        self.h.state.chmod(0o500)
+        w.control("DELETE", "faults")
+        self.ok(self.h.run("models", env=env))
+
+
+class Installed(Test):
+    PLACES = {"share/bash-completion/completions/dbx-agents": "completions/dbx-agents.bash",
+              "share/zsh/site-functions/_dbx-agents": "completions/_dbx-agents",
+              "share/fish/vendor_completions.d/dbx-agents.fish": "completions/dbx-agents.fish",
+              "share/man/man1/dbx-agents.1": "man/dbx-agents.1"}
+
+    def test_an_installation_brings_them(self):
+        build = Path(binary()).resolve().parents[1]
+        if not (build / "cmake_install.cmake").exists() or missing("cmake"):
+            self.skipTest("not a build tree")
+        prefix = self.h.base / "prefix"
+        subprocess.run(["cmake", "--install", build, "--prefix", prefix], check=True, capture_output=True, timeout=300,
+                       env={**os.environ, "DESTDIR": ""})
+        for place, source in self.PLACES.items():
+            self.same_bytes((prefix / place).read_bytes(), (ROOT / source).read_bytes(), place)
 
 
 class Generated(Test):

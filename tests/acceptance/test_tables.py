@@ -417,7 +417,7 @@ class Tables(Test):
         self.w.control("PUT", "warehouses", [{"id": "a" * 16, "name": "Etl", "state": "STOPPED"}])
         self.settings(warehouse_start_polls=6, statement_running_polls=2)
         master, slave = pty.openpty()
-        process = self.h.spawn("tables", "create", *PLACE, stderr=slave)
+        process = self.h.spawn("tables", "create", *PLACE, stderr=slave, env={"TERM": "xterm"})
         os.close(slave)
         seen = b""
         while select.select([master], [], [], 30)[0]:
@@ -431,7 +431,7 @@ class Tables(Test):
         os.close(master)
         out, _ = process.communicate(timeout=30)
         self.assertEqual(process.returncode, 0, seen)
-        self.assertIn(b"\rcreating, 0 of 3 done: the warehouse is starting, ", seen)
+        self.assertRegex(seen.decode(), r"\r\S creating \[-{12}\] 0 of 3 done: the warehouse is starting, \d s")
         self.assertNotIn(b"\r", out)
         self.settings(warehouse_start_polls=0)
         other = ("--catalog", "main", "--schema", "telemetry", "--prefix", "other")
