@@ -123,6 +123,7 @@ class Proxy : public Command {
             [&](int port) { return read_policy(session, server_options->bind, port); },
             [&] { return keys_text(session) != keys_seen_; },
             ledger.get(),
+            *directory / "spool",
             [&] { lock.reset(); },
             [&] { return about(session); },
             [&](const std::string& line) { log(session, line); },

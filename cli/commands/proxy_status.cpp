@@ -10,6 +10,8 @@
 #include <nlohmann/json.hpp>
 
 #include <cmath>
+#include <utility>
+#include <vector>
 
 namespace dbx::cli {
 
@@ -86,6 +88,55 @@ std::string in_words(const ordered_json& ledger) {
     return text;
 }
 
+std::string size(long long bytes) {
+    if (bytes < 1024) return fmt::format("{} bytes", bytes);
+    if (bytes < 1024 * 1024) return fmt::format("{} KB", bytes / 1024);
+    return fmt::format("{:.1f} MB", static_cast<double>(bytes) / (1024.0 * 1024.0));
+}
+
+// "12 accepted, 10 delivered, 2 waiting (3 KB, the oldest for 40 s), 1 rejected"; empty when nothing came.
+std::string signal_in_words(const ordered_json& signal) {
+    if (!signal.is_object()) return {};
+    const auto waiting = number_of(signal, "waiting");
+    std::string more;
+    const auto add = [&](const char* name, std::string_view word) {
+        if (const auto count = number_of(signal, name); count > 0)
+            more += fmt::format(", {} {}", count, word);
+    };
+    if (waiting > 0)
+        more += fmt::format(", {} waiting ({}, the oldest for {})", waiting,
+                            size(number_of(signal, "waiting_bytes")),
+                            duration(number_of(signal, "oldest_seconds")));
+    add("rejected", "rejected");
+    add("dropped", "dropped");
+    add("refused", "unreadable");
+    add("unwanted", "not wanted");
+    const auto accepted = number_of(signal, "accepted");
+    if (accepted == 0 && more.empty()) return {};
+    return fmt::format("{} accepted, {} delivered{}", accepted, number_of(signal, "delivered"), more);
+}
+
+// What the relay says, line by line.
+std::vector<std::pair<std::string, std::string>> telemetry(const ordered_json& relay) {
+    std::vector<std::pair<std::string, std::string>> rows;
+    const auto tables = text_of(relay, "tables");
+    rows.emplace_back("telemetry", tables.empty() ? "no tables are named (setup --otel)"
+                                                  : fmt::format("to the tables {}", tables));
+    if (const auto signals = relay.find("signals"); signals != relay.end() && signals->is_object()) {
+        for (const auto& [name, signal] : signals->items())
+            if (const auto words = signal_in_words(signal); !words.empty())
+                rows.emplace_back("  " + printable(name), words);
+    }
+    if (const auto why = text_of(relay, "trouble"); !why.empty()) rows.emplace_back("  waits", why);
+    if (const auto why = text_of(relay, "dropped_why"); !why.empty()) rows.emplace_back("  dropped", why);
+    if (const auto aside = relay.find("rejected"); aside != relay.end() && aside->is_object()) {
+        if (const auto count = number_of(*aside, "batches"); count > 0)
+            rows.emplace_back("  set aside", fmt::format("{} batch{}: {}", count, count == 1 ? "" : "es",
+                                                         text_of(*aside, "why")));
+    }
+    return rows;
+}
+
 // Asks each running proxy how it does. Exit 1 when none runs.
 class ProxyStatus : public Command {
   public:
@@ -155,6 +206,8 @@ class ProxyStatus : public Command {
         }
         if (const auto ledger = status.find("ledger"); ledger != status.end())
             row("ledger", ledger->is_object() ? in_words(*ledger) : "off");
+        if (const auto relay = status.find("telemetry"); relay != status.end() && relay->is_object())
+            for (const auto& [name, words] : telemetry(*relay)) row(name, words);
         return result;
     }
 

@@ -255,6 +255,7 @@ Result<Report> diagnose(const std::vector<const agents::Agent*>& agents, Asked a
     }
     check_databrickscfg(scene, report.findings);
     check_credential(scene, patients, report.findings);
+    for (auto& finding : examine_spools(scene)) report.findings.push_back(std::move(finding));
     if (network == Network::use) {
         examine_network(scene, patients, report);
         const Deadline deadline(surroundings.pacer, request_limit);

@@ -1,6 +1,7 @@
 #include "core/proxy/answers.hpp"
 
 #include <nlohmann/json.hpp>
+#include <protozero/pbf_writer.hpp>
 
 #include <charconv>
 
@@ -70,6 +71,20 @@ std::string_view without_stop(std::string_view sentence) {
     return sentence;
 }
 
+// The same as a number.
+int google_code(int status) {
+    switch (status) {
+    case 405:
+        return 12; // UNIMPLEMENTED
+    case 503:
+        return 14; // UNAVAILABLE
+    case 504:
+        return 4; // DEADLINE_EXCEEDED
+    default:
+        return status >= 500 ? 13 : 3; // INTERNAL, INVALID_ARGUMENT
+    }
+}
+
 std::string start(int status) {
     return "HTTP/1.1 " + std::to_string(status) + " " + std::string(reason_of(status)) + "\r\n";
 }
@@ -117,6 +132,8 @@ std::string_view reason_of(int status) {
         return "Request Timeout";
     case 413:
         return "Content Too Large";
+    case 415:
+        return "Unsupported Media Type";
     case 426:
         return "Upgrade Required";
     case 429:
@@ -157,6 +174,17 @@ std::string error_body(Dialect dialect, const Refusal& refusal) {
                   {"status", google_status(refusal.status)},
                   {"details", std::move(details)}}}};
         break;
+    }
+    case Dialect::otlp_json:
+        body = {{"code", google_code(refusal.status)}, {"message", refusal.message}};
+        break;
+    case Dialect::otlp_protobuf: {
+        // google.rpc.Status: code = 1, message = 2
+        std::string status;
+        protozero::pbf_writer writer(status);
+        writer.add_int32(1, google_code(refusal.status));
+        writer.add_string(2, refusal.message);
+        return status;
     }
     case Dialect::openai:
         // Codex ends the turn at once on this type alone, with "You've hit your usage limit", the words of
@@ -202,8 +230,8 @@ std::string render(const Refusal& refusal, Dialect dialect, bool head_only, bool
     // RFC 9110, 15.5.2 and 15.5.22: these two answers name what they want.
     if (refusal.status == 401) head += "WWW-Authenticate: Bearer realm=\"dbx-agents\"\r\n";
     if (refusal.status == 426) head += "Upgrade: HTTP/1.1\r\n";
-    return finish(std::move(head), "application/json", error_body(dialect, refusal), head_only,
-                  close || refusal.close);
+    const auto* type = dialect == Dialect::otlp_protobuf ? "application/x-protobuf" : "application/json";
+    return finish(std::move(head), type, error_body(dialect, refusal), head_only, close || refusal.close);
 }
 
 std::string render(int status, std::string_view content_type, std::string_view body, bool head_only,

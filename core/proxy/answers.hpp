@@ -28,7 +28,7 @@ bool gives_up_at_429(std::string_view user_agent);
 // "Not Found"; "Error" for a status without a name here.
 std::string_view reason_of(int status);
 
-// The JSON body of an error as clients of that dialect read it.
+// The body of an error as clients of that dialect read it: JSON, or protobuf for otlp_protobuf.
 std::string error_body(Dialect dialect, const Refusal& refusal);
 
 // The whole message. `head_only`: the answer to HEAD.

@@ -233,29 +233,23 @@ void ClientConnection::begin_request(const Head& head, std::size_t head_bytes) {
         answer(200, "text/plain", "");
         return;
     }
-    exchange_.endpoint =
-        route.destination == Destination::workspace ? exchange_.policy->workspace : exchange_.policy->gateway;
-    if (!exchange_.endpoint) {
-        refuse({502, "no-workspace",
-                "The local proxy of dbx-agents knows no workspace to send telemetry to. Start it with "
-                "--workspace, or set "
-                "'workspace' in its configuration."});
+    if (route.destination == Destination::relay) {
+        if (begin_telemetry(head, route)) begin_body(head, head_bytes);
         return;
     }
+    exchange_.endpoint = exchange_.policy->gateway;
     Counters::add(counters.accepted);
-    if (route.destination == Destination::gateway) {
-        exchange_.counted = true;
-        exchange_.route = usage::route_of(head.method, route.path);
-        exchange_.model_asked = exchange_.route.model;
-        exchange_.began_at = std::chrono::system_clock::now();
-        if (exchange_.route.dialect == usage::Dialect::responses && !exchange_.policy->limits->empty())
-            if (const auto* program = head.find("user-agent"))
-                exchange_.gives_up_at_429 = gives_up_at_429(program->value);
-        if (auto* ledger = loop_.shared().ledger)
-            exchange_.row =
-                ledger->begin({exchange_.began_at, exchange_.agent, usage::name_of(exchange_.route.dialect),
-                               exchange_.route.name, exchange_.model_asked});
-    }
+    exchange_.counted = true;
+    exchange_.route = usage::route_of(head.method, route.path);
+    exchange_.model_asked = exchange_.route.model;
+    exchange_.began_at = std::chrono::system_clock::now();
+    if (exchange_.route.dialect == usage::Dialect::responses && !exchange_.policy->limits->empty())
+        if (const auto* program = head.find("user-agent"))
+            exchange_.gives_up_at_429 = gives_up_at_429(program->value);
+    if (auto* ledger = loop_.shared().ledger)
+        exchange_.row =
+            ledger->begin({exchange_.began_at, exchange_.agent, usage::name_of(exchange_.route.dialect),
+                           exchange_.route.name, exchange_.model_asked});
     if (const auto model = model_in_path(route.path)) {
         exchange_.model_sent = mapped_model(
             *exchange_.policy, std::string_view(route.path).substr(model->offset, model->length));
@@ -267,7 +261,10 @@ void ClientConnection::begin_request(const Head& head, std::size_t head_bytes) {
     // Who is limited, or asks for a model that has another name, waits until the body has told the model.
     exchange_.gathers = exchange_.route.generates && exchange_.model_asked.empty() && !request_.done() &&
                         (!exchange_.policy->limits->empty() || !exchange_.policy->models.empty());
+    begin_body(head, head_bytes);
+}
 
+void ClientConnection::begin_body(const Head& head, std::size_t head_bytes) {
     const auto* expect = head.find(Name::expect);
     if (expect != nullptr && head.minor_version >= 1 && !request_.done() &&
         iequals(expect->value, "100-continue") && in_->end == head_bytes) {
@@ -306,7 +303,9 @@ void ClientConnection::feed_body() {
     for (const auto piece : pieces) {
         body_bytes_ += piece.size();
         if (scans) exchange_.scan.see(piece);
-        if (exchange_.gathers)
+        if (exchange_.telemetry) {
+            if (!collect(piece)) return;
+        } else if (exchange_.gathers)
             gathered_.push_back(piece);
         else
             add_body(piece);
@@ -339,10 +338,17 @@ void ClientConnection::feed_body() {
         if (phase_ != Phase::waiting && phase_ != Phase::forwarding) return;
     }
     if (!request_.done()) {
+        if (exchange_.telemetry) {
+            // What was taken is copied: the block is free but for the beginning of a chunk's header.
+            const std::size_t left = block.end - unread_from_;
+            std::memmove(block.data, block.data + unread_from_, left);
+            block.end = left;
+            unread_from_ = 0;
+        }
         expect_within(body_time);
         return;
     }
-    if (exchange_.chunked && !end_queued_) {
+    if (exchange_.chunked && !exchange_.telemetry && !end_queued_) {
         end_queued_ = true;
         segments_.push_back(last_chunk);
     }
@@ -350,6 +356,7 @@ void ClientConnection::feed_body() {
     expect_within(answer_time);
     if (unread_from_ < block.end) next_.append(block.view(unread_from_));
     block.end = unread_from_;
+    if (exchange_.telemetry) hand_to_relay();
 }
 
 void ClientConnection::refuse(const Refusal& refusal) {

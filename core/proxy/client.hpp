@@ -94,6 +94,8 @@ class ClientConnection final : public std::enable_shared_from_this<ClientConnect
         std::optional<std::chrono::microseconds> first_byte;
         std::uint64_t bytes_out = 0;
         std::string upstream_id;
+
+        std::optional<Relay::Arrival> telemetry; // while its body comes in
     };
 
     // What happens once the row is committed.
@@ -107,6 +109,12 @@ class ClientConnection final : public std::enable_shared_from_this<ClientConnect
     void begin_request(const Head& head, std::size_t head_bytes);
     void feed_body();
     void add_body(std::string_view bytes);
+    void begin_body(const Head& head, std::size_t head_bytes);
+    bool begin_telemetry(const Head& head, const Route& route);
+    bool collect(std::string_view bytes);
+    void hand_to_relay();
+    void relayed(const Relay::Answer& answer);
+    void export_usage(const usage::Usage& used, std::string_view error_class);
     void go_on();
     void apply_model_map();
     void released(const Limits::Limiter::Released& released);

@@ -143,6 +143,7 @@ void ClientConnection::settle(usage::End end, std::string_view error_class, Then
         spent.output = row.usage.output;
         exchange_.policy->limits->settle(exchange_.ticket, spent);
     }
+    if (loop_.shared().relay.wants_usage()) export_usage(row.usage, error_class);
     if (loop_.shared().ledger == nullptr) {
         do_then();
         return;

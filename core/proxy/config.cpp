@@ -97,11 +97,6 @@ make_policy(const state::Settings& settings, const databricks::Target& target, c
     auto gateway = endpoint_of(target.gateway->value);
     if (!gateway) return fail(gateway.error());
     policy->gateway = std::make_shared<const Endpoint>(std::move(*gateway));
-    if (target.workspace) {
-        auto workspace = endpoint_of(target.workspace->value);
-        if (!workspace) return fail(workspace.error());
-        policy->workspace = std::make_shared<const Endpoint>(std::move(*workspace));
-    }
 
     for (const auto& [agent, key] : keys) policy->gate.keys.emplace(agent, key);
     std::vector<std::string> names = {"127.0.0.1", "localhost", "[::1]"};
@@ -140,6 +135,83 @@ make_policy(const state::Settings& settings, const databricks::Target& target, c
     auto prices = usage::PriceBook::load(settings);
     if (!prices) return fail(prices.error());
     policy->prices = std::make_shared<const usage::PriceBook>(std::move(*prices));
+    auto relay = relay_policy(settings, target);
+    if (!relay) return fail(relay.error());
+    policy->relay = std::make_shared<const RelayPolicy>(std::move(*relay));
+    return policy;
+}
+
+Result<std::uint64_t> parse_size(std::string_view text) {
+    struct Unit {
+        std::string_view name;
+        unsigned bits;
+    };
+    constexpr Unit units[] = {{"", 0},    {"b", 0},    {"k", 10}, {"kb", 10}, {"kib", 10}, {"m", 20},
+                              {"mb", 20}, {"mib", 20}, {"g", 30}, {"gb", 30}, {"gib", 30}};
+    std::uint64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    const auto rest = to_lower(trim({end, static_cast<std::size_t>(text.data() + text.size() - end)}));
+    constexpr std::uint64_t most = 1ULL << 20U;
+    for (const auto& unit : units)
+        if (error == std::errc() && rest == unit.name && (unit.bits == 0 || number <= most))
+            return number << unit.bits;
+    return fail(ErrorKind::usage, "'" + std::string(text) + "' is not a size",
+                "a size is a number with KB, MB or GB: 64MB");
+}
+
+Result<RelayPolicy> relay_policy(const state::Settings& settings, const databricks::Target& target) {
+    RelayPolicy policy;
+    if (target.workspace) policy.workspace = target.workspace->value;
+    if (const auto tables = settings.find("otel.tables"); tables && !tables->value.empty()) {
+        auto place = otlp::parse_place(tables->value, tables->origin);
+        if (!place) return fail(place.error());
+        policy.tables = std::move(*place);
+    }
+    const auto flag = [&](std::string_view key, bool& value) -> Result<void> {
+        const auto setting = settings.find(key);
+        if (!setting) return {};
+        if (setting->value != "true" && setting->value != "false")
+            return fail(wrong(*setting, key, "it is true or false"));
+        value = setting->value == "true";
+        return {};
+    };
+    if (auto read = flag("otel.traces", policy.traces); !read) return fail(read.error());
+    // What setup --otel-traces remembers of an agent.
+    for (const auto& key : settings.keys_below("agents.")) {
+        const auto setting = key.ends_with(".otel") ? settings.find(key) : std::nullopt;
+        if (setting && setting->value == "traces" && !settings.find("otel.traces")) policy.traces = true;
+    }
+    if (auto read = flag("proxy.export_usage", policy.export_usage); !read) return fail(read.error());
+
+    constexpr std::string_view attributes = "otel.resource_attributes.";
+    for (const auto& key : settings.keys_below(attributes)) {
+        const auto setting = settings.find(key);
+        if (setting) policy.amendments.resource_attributes[key.substr(attributes.size())] = setting->value;
+    }
+    // Of both configurations: what the organisation drops, nobody sends.
+    for (int i = 0;; ++i) {
+        const auto names = settings.all("otel.drop_attributes." + std::to_string(i));
+        if (names.empty()) break;
+        for (const auto& name : names) policy.amendments.drop_attributes.push_back(name.value);
+    }
+
+    if (const auto setting = settings.find("proxy.spool_size")) {
+        const auto size = parse_size(setting->value);
+        if (!size) return fail(wrong(*setting, "proxy.spool_size", size.error().why));
+        policy.bounds.size = *size;
+    }
+    const auto time = [&](std::string_view key, auto& value) -> Result<void> {
+        const auto setting = settings.find(key);
+        if (!setting) return {};
+        const auto duration = parse_duration(setting->value);
+        if (!duration) return fail(wrong(*setting, key, duration.error().why));
+        if (*duration < std::chrono::seconds(1))
+            return fail(wrong(*setting, key, "it is less than a second"));
+        value = std::chrono::duration_cast<std::remove_reference_t<decltype(value)>>(*duration);
+        return {};
+    };
+    if (auto read = time("proxy.spool_age", policy.bounds.age); !read) return fail(read.error());
+    if (auto read = time("proxy.export_every", policy.export_every); !read) return fail(read.error());
     return policy;
 }
 

@@ -25,10 +25,18 @@ Result<std::chrono::milliseconds> parse_duration(std::string_view text);
 Result<ServerOptions> server_options(const state::Settings& settings, bool allow_remote);
 
 // Who may come in and where requests go. `target` says gateway and workspace. Errors: no gateway, a model
-// rule that is not whole.
+// rule that is not whole, what relay_policy() and limiter_options() refuse.
 Result<std::shared_ptr<const Policy>>
 make_policy(const state::Settings& settings, const databricks::Target& target, const state::LocalKeys& keys,
             const http::ClientOptions& client, const std::string& bind, int port);
+
+// What the relay does: otel.tables, otel.traces, otel.resource_attributes, otel.drop_attributes,
+// proxy.spool_size, proxy.spool_age, proxy.export_usage. Errors: a value that makes no sense, with its
+// origin.
+Result<RelayPolicy> relay_policy(const state::Settings& settings, const databricks::Target& target);
+
+// "64MB", "512 KB", "1GiB", or a bare number of bytes. Error: kind usage.
+Result<std::uint64_t> parse_size(std::string_view text);
 
 // The limits and budgets of the settings, with those of the flags (proxy.rpm, proxy.tpm,
 // proxy.max_concurrent, proxy.hold). Errors: a number that is none.

@@ -4,6 +4,7 @@
 #include "core/proxy/counters.hpp"
 #include "core/proxy/net.hpp"
 #include "core/proxy/policy.hpp"
+#include "core/proxy/relay.hpp"
 #include "core/proxy/token_keeper.hpp"
 #include "core/proxy/upstream.hpp"
 #include "core/usage/ledger.hpp"
@@ -29,6 +30,7 @@ using SteadyTime = std::chrono::steady_clock::time_point;
 struct Shared {
     http::Connector& connector;
     TokenKeeper& tokens;
+    Relay& relay;
     std::function<std::string(Page)> page;       // the text of /status and /metrics; any thread
     std::function<void(const std::string&)> log; // one line, without secrets; any thread
     bool log_requests = false;

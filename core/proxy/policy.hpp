@@ -3,6 +3,7 @@
 #include "core/proxy/admit.hpp"
 #include "core/proxy/heads.hpp"
 #include "core/proxy/limits.hpp"
+#include "core/proxy/relay.hpp"
 #include "core/proxy/tls.hpp"
 #include "core/usage/prices.hpp"
 
@@ -37,11 +38,11 @@ class LazyTls {
 struct Policy {
     Gate gate;
     std::shared_ptr<const Endpoint> gateway;
-    std::shared_ptr<const Endpoint> workspace; // null: nobody named one, OTLP is refused
-    std::vector<ModelRule> models;             // the first that matches
+    std::vector<ModelRule> models; // the first that matches
     std::shared_ptr<LazyTls> tls;
     std::shared_ptr<Limits> limits;                 // never null once the proxy serves
     std::shared_ptr<const usage::PriceBook> prices; // the same
+    std::shared_ptr<const RelayPolicy> relay;       // the same
 };
 
 // The model to send instead of `asked`; empty when it stays.

@@ -58,8 +58,7 @@ constexpr std::array gateway_routes = {
     GatewayRoute{"/mlflow/v1/", "mlflow", Dialect::openai},
 };
 
-constexpr std::array otel_paths = {"/api/2.0/otel/v1/metrics", "/api/2.0/otel/v1/logs",
-                                   "/api/2.0/otel/v1/traces"};
+constexpr std::string_view otel_prefix = "/api/2.0/otel/v1/";
 
 } // namespace
 
@@ -157,9 +156,12 @@ std::optional<Route> find_route(std::string_view method, const Target& target) {
         result.free = true;
         return result;
     }
-    for (const std::string_view path : otel_paths) {
-        if (target.path != path) continue;
-        result.destination = Destination::workspace;
+    for (const auto signal : otlp::all_signals) {
+        if (!target.path.starts_with(otel_prefix) ||
+            target.path.substr(otel_prefix.size()) != otlp::name_of(signal))
+            continue;
+        result.destination = Destination::relay;
+        result.signal = signal;
         result.name = "otel";
         result.free = true;
         return result;

@@ -1,18 +1,20 @@
 #pragma once
 
+#include "core/otlp/names.hpp"
+
 #include <optional>
 #include <string>
 #include <string_view>
 
 namespace dbx::proxy {
 
-// Whose words an error is made of; how tokens are counted.
-enum class Dialect { openai, anthropic, gemini };
+// Whose words an error is made of. OTLP's are of google.rpc.Status, in the request's form.
+enum class Dialect { openai, anthropic, gemini, otlp_json, otlp_protobuf };
 
 enum class Destination {
-    gateway,   // below the gateway root
-    workspace, // the OTLP routes
-    local,     // the proxy's own pages
+    gateway, // below the gateway root
+    relay,   // the OTLP routes
+    local,   // the proxy's own pages
 };
 
 enum class Page { health, status, metrics };
@@ -20,7 +22,8 @@ enum class Page { health, status, metrics };
 // Where a request goes.
 struct Route {
     Destination destination = Destination::gateway;
-    Page page = Page::health; // local
+    Page page = Page::health;                    // local
+    otlp::Signal signal = otlp::Signal::metrics; // relay
     Dialect dialect = Dialect::openai;
     std::string_view name; // "anthropic", "openai", …: the first segment; "otel"; "" for local pages
     std::string path;      // normalised, as it is sent below the destination's root

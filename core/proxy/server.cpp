@@ -28,6 +28,7 @@ struct Server::State {
     asio::signal_set signals{control};
     std::vector<std::unique_ptr<Loop>> loops;
     std::unique_ptr<TokenKeeper> tokens;
+    std::unique_ptr<Relay> relay;
     std::unique_ptr<http::Connector> connector;
     std::vector<std::thread> threads;
     mutable std::mutex policy_guard;
@@ -40,6 +41,7 @@ struct Server::State {
     ~State() {
         for (auto& loop : loops) loop->stop();
         for (auto& thread : threads) thread.join();
+        relay.reset();
         // A token that is just being fetched is not waited for.
         const system::InterruptGuard guard;
         system::InterruptGuard::interrupt();
@@ -90,13 +92,14 @@ struct Server::State {
     }
 
     void use(std::shared_ptr<const Policy> fresh) {
+        relay->use(fresh->relay);
         for (auto& loop : loops) loop->set_policy(fresh);
         const std::lock_guard lock(policy_guard);
         current = std::move(fresh);
     }
 
     std::string page(Page which) const {
-        if (which == Page::metrics) return metrics_text(counters());
+        if (which == Page::metrics) return metrics_text(counters()) + relay->metrics_text();
         nlohmann::json token = {{"ready", tokens->current() != nullptr},
                                 {"fetched", tokens->fetched()},
                                 {"problem", tokens->last_problem()}};
@@ -106,6 +109,7 @@ struct Server::State {
             members += ",\"limits\":" + limits_json(now->limits->levels());
         members += ",\"ledger\":" + (services.ledger != nullptr ? ledger_json(services.ledger->status())
                                                                 : std::string("null"));
+        members += ",\"telemetry\":" + relay->status_json();
         return status_json(counters(), members);
     }
 
@@ -142,11 +146,16 @@ Result<std::unique_ptr<Server>> Server::start(ServerOptions options, ServerServi
     }
     it.connector = std::make_unique<http::Connector>(it.services.client);
     it.tokens = std::make_unique<TokenKeeper>(it.services.get_token, it.services.clock);
-    const Shared shared{*it.connector,
-                        *it.tokens,
-                        [&it](Page which) { return it.page(which); },
-                        it.services.log,
-                        it.options.log_requests,
+    it.relay = std::make_unique<Relay>(
+        Relay::Services{it.services.spool_root, it.services.clock,
+                        [options = it.services.client](std::function<bool()> interrupted) mutable {
+                            options.interrupted = std::move(interrupted);
+                            return std::make_unique<http::CurlClient>(std::move(options));
+                        },
+                        *it.tokens, it.services.log, it.services.warn});
+    const Shared shared{*it.connector,     *it.tokens,
+                        *it.relay,         [&it](Page which) { return it.page(which); },
+                        it.services.log,   it.options.log_requests,
                         it.services.ledger};
     const auto nothing = std::make_shared<const Policy>();
     const int count = std::max(1, it.options.threads);

@@ -32,6 +32,7 @@ struct ServerServices {
     // other second.
     std::function<bool()> policy_changed;
     usage::Ledger* ledger = nullptr;       // null: --no-ledger. Outlives the server.
+    system::Path spool_root;               // where telemetry waits
     std::function<void()> listener_closed; // the port is free: another proxy may have it
     // What /status says besides the counters: a JSON object's members, without secrets. Any thread.
     std::function<std::string()> about;

@@ -145,6 +145,13 @@ std::vector<Setting> Settings::all(std::string_view key) const {
     return found == values_.end() ? std::vector<Setting>{} : found->second;
 }
 
+std::vector<std::string> Settings::keys_below(std::string_view prefix) const {
+    std::vector<std::string> keys;
+    for (auto at = values_.lower_bound(prefix); at != values_.end() && at->first.starts_with(prefix); ++at)
+        keys.push_back(at->first);
+    return keys;
+}
+
 Result<void> remember(const std::map<std::string, std::string>& values,
                       const system::Environment& environment, system::FileSystem& files) {
     const auto directory = system::state_directory(environment);

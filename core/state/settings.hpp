@@ -50,6 +50,9 @@ class Settings {
     // Every source's value of a key, strongest first: what `status` explains.
     std::vector<Setting> all(std::string_view key) const;
 
+    // The keys that begin with `prefix`, sorted.
+    std::vector<std::string> keys_below(std::string_view prefix) const;
+
     // Sentences about keys in the configuration files that this program does not know.
     const std::vector<std::string>& warnings() const { return warnings_; }
 

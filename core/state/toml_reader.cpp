@@ -25,11 +25,16 @@ bool is_tables(const toml::node& node) {
     return array && !array->empty() && array->is_homogeneous(toml::node_type::table);
 }
 
+bool is_strings(const toml::node& node) {
+    const auto* array = node.as_array();
+    return array && !array->empty() && array->is_homogeneous(toml::node_type::string);
+}
+
 void collect(const std::string& key, const toml::node& node, std::vector<TomlEntry>& out) {
     const std::string prefix = key.empty() ? key : key + ".";
     if (const auto* table = node.as_table()) {
         for (const auto& [name, child] : *table) collect(prefix + std::string(name.str()), child, out);
-    } else if (is_tables(node)) {
+    } else if (is_tables(node) || is_strings(node)) {
         std::size_t index = 0;
         for (const auto& child : *node.as_array()) collect(prefix + std::to_string(index++), child, out);
     } else {

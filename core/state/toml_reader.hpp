@@ -9,8 +9,8 @@
 
 namespace dbx::state {
 
-// One value of a TOML file that is only read. Members of arrays of tables carry their index in the key:
-// "proxy.limit.0.agent".
+// One value of a TOML file that is only read. Members of arrays of tables and of strings carry their index in
+// the key: "proxy.limit.0.agent".
 struct TomlEntry {
     std::string key;   // dotted
     std::string value; // strings as they are, anything else in TOML spelling

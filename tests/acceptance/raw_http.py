@@ -325,14 +325,14 @@ class Upstream:
     after the header block and reads the body itself. It may leave the connection closed.
     """
 
-    def __init__(self, answer=None, read_body=True, tls=None, host="127.0.0.1"):
+    def __init__(self, answer=None, read_body=True, tls=None, host="127.0.0.1", port=0):
         self.answer = answer or (lambda peer, seen: peer.answer())
         self.read_body = read_body
         self.requests, self.connections, self.problems = [], [], []
         self._tls = tls
         self._stopped = False
         self._lock = threading.Lock()
-        self._listener = socket.create_server((host, 0), backlog=2048)
+        self._listener = socket.create_server((host, port), backlog=2048)
         self.port = self._listener.getsockname()[1]
         self.url = f"{'https' if tls else 'http'}://{host}:{self.port}"
         threading.Thread(target=self._accept, daemon=True).start()

@@ -320,7 +320,7 @@ class ToTheToken(LedgerTest):
         self.with_ledger(lambda peer, seen: peer.answer())
         for data in (self.bytes_of("POST", MESSAGES, body=body_of("m"), host="evil.example"), self.bytes_of("POST", "/nowhere", body=body_of("m")),
                      self.bytes_of("POST", MESSAGES, [("Origin", "https://evil.example")], body_of("m")),
-                     self.bytes_of("POST", "/api/2.0/otel/v1/logs", body=b"{}"), self.bytes_of("GET", "/healthz"), self.bytes_of("GET", "/status"),
+                     self.bytes_of("POST", "/api/2.0/otel/v1/logs", [("Content-Type", "application/json")], b"{}"), self.bytes_of("GET", "/healthz"), self.bytes_of("GET", "/status"),
                      self.bytes_of("GET", "/metrics")):
             client = self.client()
             client.send(data)

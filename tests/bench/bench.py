@@ -2,7 +2,7 @@
 """How much the proxy costs, beside nginx and HAProxy: one run, peers interleaved, medians, a Markdown table.
 
     tests/bench/bench.py                      everything (about ten minutes)
-    tests/bench/bench.py --only post,sse      some scenarios: post, big, tls, sse, idle, start, million
+    tests/bench/bench.py --only post,sse      some scenarios: post, big, tls, sse, idle, start, million, otlp
     tests/bench/bench.py --quick              seconds: shows that the bench runs; its figures mean nothing
     tests/bench/bench.py --subject nginx      nginx in the proxy's place: every ratio must be about 1
 
@@ -291,6 +291,65 @@ def start_peer(world, name, upstream):
     return maker(world, name, upstream)
 
 
+# --- telemetry -------------------------------------------------------------------------------------------------------
+
+
+def attributes_of(record):
+    return [("event.name", "claude_code.api_request"), ("session.id", "0b6c1f5e-0000-4000-8000-00000000beef"), ("model", "databricks-claude-opus-4-6"),
+            ("input_tokens", str(record)), ("output_tokens", "345"), ("cost_usd", "0.01234"), ("duration_ms", "4321")]
+
+
+def otlp_batch(size):
+    """A batch of log records as agents send them, about `size` bytes of protobuf: (protobuf, JSON)."""
+    sys.path.insert(0, str(ROOT / "tests/workspace"))
+    import otlp_bytes
+    one = otlp_bytes.log(1_700_000_000_000_000_000, "claude_code.api_request", dict(attributes_of(1)))
+    count = size // (len(one) + 3)
+    protobuf = otlp_bytes.request([otlp_bytes.log(1_700_000_000_000_000_000 + n, "claude_code.api_request", dict(attributes_of(n))) for n in range(count)])
+    records = [{"timeUnixNano": str(1_700_000_000_000_000_000 + n), "body": {"stringValue": "claude_code.api_request"},
+                "attributes": [{"key": key, "value": {"stringValue": value}} for key, value in attributes_of(n)]} for n in range(count)]
+    return protobuf, json.dumps({"resourceLogs": [{"resource": {"attributes": []}, "scopeLogs": [{"scope": {"name": "test"}, "logRecords": records}]}]}).encode()
+
+
+def otlp_scenario(world, table, size, count):
+    """A batch from the agent to the workspace's answer: taken in, amended, spooled, sent. nginx only forwards the same bytes."""
+    from raw_http import Client, request_bytes
+    world.home.put(".config/dbx-agents/config.toml", '[otel]\ntables = "main.telemetry.dev"\n')
+    started = with_peers(world, ["dbx-agents", "nginx"], "plain")
+    protobuf, as_json = otlp_batch(size)
+    try:
+        for label, body, kind in (("protobuf", protobuf, "application/x-protobuf"), ("JSON", as_json, "application/json")):
+            cost = {"dbx-agents": [], "nginx": []}
+            for name in interleaved(tuple(cost), world.options.rounds):
+                process, port = started[name]
+                auth = [("Authorization", f"Bearer {world.key}")]
+                data = request_bytes("POST", "/api/2.0/otel/v1/logs", [*auth, ("Content-Type", kind)], body, host=f"127.0.0.1:{port}")
+
+                def delivered(port=port, auth=auth):
+                    with Client(port) as asker:
+                        asker.send(request_bytes("GET", "/status", auth, host=f"127.0.0.1:{port}"))
+                        return asker.answer("GET").json["telemetry"]["signals"]["logs"]["delivered"]
+
+                own = name == "dbx-agents" and world.options.subject == "dbx-agents"
+                goal = delivered() + count if own else 0
+                before = cpu_seconds(process.pid)
+                with Client(port) as client:
+                    for _ in range(count):
+                        client.send(data)
+                        answer = client.answer()
+                        if answer.status != 200:
+                            raise SystemExit(f"bench: {name} answers a batch of telemetry with {answer}")
+                end = time.monotonic() + 60
+                while own and delivered() < goal and time.monotonic() < end:
+                    time.sleep(0.05)
+                if own and delivered() != goal:
+                    raise SystemExit("bench: the relay has not delivered every batch")
+                cost[name].append((cpu_seconds(process.pid) - before) / count * 1e6)
+            table.add(f"telemetry, {len(body) // 1000} KB of {label}", "CPU µs / batch", {name: median(values) for name, values in cost.items()})
+    finally:
+        stop_peers(world, started)
+
+
 # --- measuring -------------------------------------------------------------------------------------------------------
 
 
@@ -577,9 +636,9 @@ def main():
     isolated(options)
     others = [p for p in options.peers.split(",") if p and (p != "haproxy" or shutil.which("haproxy"))]
     options.peers = ["dbx-agents", *([BOOKS] if options.books else []), *(others[:1] if options.quick else others)]
-    wanted = set(filter(None, options.only.split(","))) or ({"post", "sse", "idle", "start"} if options.quick else
-                                                            {"post", "big", "tls", "sse", "idle", "start", "million"})
-    unknown = wanted - {"post", "big", "tls", "sse", "idle", "start", "million"}
+    wanted = set(filter(None, options.only.split(","))) or ({"post", "sse", "idle", "start", "otlp"} if options.quick else
+                                                            {"post", "big", "tls", "sse", "idle", "start", "million", "otlp"})
+    unknown = wanted - {"post", "big", "tls", "sse", "idle", "start", "million", "otlp"}
     if unknown:
         say(f"bench: unknown scenarios: {', '.join(sorted(unknown))}")
         return 2
@@ -618,6 +677,8 @@ def run(world, table, wanted):
         idle_scenario(world, table, f"{count:,} idle streams, each", "stream", count, None if quick else 24)
         if not quick:
             idle_scenario(world, table, f"{count:,} idle TLS streams, each", "stream_tls", count, 64)
+    if "otlp" in wanted:
+        otlp_scenario(world, table, 128_000, 20 if quick else 500)
     if "million" in wanted:
         million_scenario(world, table, 1_000_000)
 

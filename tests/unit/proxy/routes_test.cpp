@@ -51,11 +51,12 @@ TEST_CASE("each path has one destination, in the words of its own clients") {
     CHECK(route("POST", "/codex/v1/responses")->dialect == Dialect::openai);
     CHECK(route("POST", "/cursor/v1/chat/completions")->name == "cursor");
     CHECK(route("POST", "/mlflow/v1/chat/completions")->name == "mlflow");
-    CHECK(route("POST", "/api/2.0/otel/v1/logs")->destination == Destination::workspace);
+    CHECK(route("POST", "/api/2.0/otel/v1/logs")->destination == Destination::relay);
+    CHECK(route("POST", "/api/2.0/otel/v1/traces")->signal == dbx::otlp::Signal::traces);
     CHECK(route("GET", "/healthz")->destination == Destination::local);
     for (const char* path :
-         {"/", "/api/2.0/sql/statements", "/api/2.0/otel/v1/logs/x", "/api/2.0/otel/v1", "/openai/v2/x",
-          "/anthropicx/v1", "/anthropic/../api/2.0/sql/statements", "/healthz/x", "/status/"})
+         {"/", "/api/2.0/sql/statements", "/api/2.0/otel/v1/logs/x", "/api/2.0/otel/v1", "/api/2.0/otel/v1/",
+          "/openai/v2/x", "/anthropicx/v1", "/anthropic/../api/2.0/sql/statements", "/healthz/x", "/status/"})
         CHECK_MESSAGE(!route("GET", path), path);
 }
 
