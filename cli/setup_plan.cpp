@@ -29,7 +29,7 @@ Result<int> proxy_port(const SetupWish& wish, const state::Settings& settings) {
 // One proxy listens on one port: agents that were set up for another one are left behind.
 std::string warning_of_other_port(const SetupPlan& plan, const SetupWish& wish,
                                   const state::Settings& settings) {
-    const std::string before = remembered_port(settings);
+    const std::string before = remembered(settings, "proxy.port");
     if (!plan.proxy_port || before.empty() || before == std::to_string(*plan.proxy_port)) return {};
     std::vector<std::string> others;
     for (const auto& entry : plan.journal.written()) {
@@ -54,6 +54,69 @@ Result<std::vector<const agents::Agent*>> choose_agents(Session& session, const 
         if (agent.always || agents::find_installed(agent, session.environment(), session.files()).found)
             result.push_back(&agent);
     }
+    return result;
+}
+
+// The tables: 1. --otel, 2. the setting otel.tables (environment, configuration, remembered). Empty: none.
+Result<std::optional<otlp::Place>> otlp_place(const SetupWish& wish, const state::Settings& settings) {
+    const auto setting = settings.find("otel.tables");
+    if (wish.no_otel || (!wish.otel && !setting)) return std::optional<otlp::Place>();
+    auto place = wish.otel ? otlp::parse_place(*wish.otel, "--otel")
+                           : otlp::parse_place(setting->value, setting->origin);
+    if (!place) return fail(place.error());
+    return std::optional(std::move(*place));
+}
+
+std::string otel_setting(const agents::Agent& agent) {
+    return "agents." + agent.name + ".otel";
+}
+
+// Whether the agent exports, and what: 1. --no-otel, 2. --otel and --otel-traces, 3. the agent's own setting
+// (off, on, traces), by which --no-otel and --otel-traces are remembered, 4. otel.tables and otel.traces.
+Result<std::optional<agents::Telemetry>> telemetry_of(const SetupWish& wish, const agents::Agent& agent,
+                                                      const state::Settings& settings) {
+    const std::optional<agents::Telemetry> none;
+    const auto place = otlp_place(wish, settings);
+    if (!place) return fail(place.error());
+    if (!*place) {
+        if (!wish.otel_traces) return none;
+        return fail(ErrorKind::usage, "--otel-traces alone says too little",
+                    "it is not known which tables the telemetry goes to", "add --otel CATALOG.SCHEMA.PREFIX");
+    }
+    agents::Telemetry telemetry{**place, wish.otel_traces};
+    const auto own = settings.find(otel_setting(agent));
+    if (own && own->value != "off" && own->value != "on" && own->value != "traces")
+        return fail(ErrorKind::usage, "the setting from " + own->origin + " cannot be used",
+                    "otel = \"" + printable(own->value) + "\" is not one of off, on, traces",
+                    "correct it, or take it out");
+    if (own && !(wish.otel && own->rank == state::Rank::remembered)) { // --otel begins anew
+        if (own->value == "off" && !wish.otel && !wish.otel_traces) return none;
+        telemetry.traces = telemetry.traces || own->value == "traces";
+    } else if (const auto traces = settings.find("otel.traces"); traces && traces->value == "true") {
+        telemetry.traces = true;
+    }
+    return std::optional(std::move(telemetry));
+}
+
+Result<std::map<std::string, std::string>> telemetry_settings(Session& session, const SetupWish& wish,
+                                                              const std::vector<const agents::Agent*>& chosen,
+                                                              const state::Settings& settings) {
+    std::map<std::string, std::string> result;
+    const auto place = otlp_place(wish, settings);
+    if (!place) return fail(place.error());
+    // Other agents may export although these do not; --all speaks for every one.
+    if (*place) {
+        result["otel.tables"] = (*place)->schema_name() + "." + (*place)->prefix;
+    } else if (!wish.no_otel || !wish.all) {
+        result["otel.tables"] = remembered(settings, "otel.tables");
+    }
+    const auto catalogue = session.catalogue();
+    if (!catalogue) return fail(catalogue.error());
+    for (const auto& agent : (*catalogue)->agents)
+        result[otel_setting(agent)] = remembered(settings, otel_setting(agent));
+    if (!wish.otel && !wish.no_otel && !wish.otel_traces) return result;
+    for (const auto* agent : chosen)
+        result[otel_setting(*agent)] = wish.no_otel ? "off" : wish.otel_traces ? "traces" : "";
     return result;
 }
 
@@ -110,6 +173,10 @@ Result<agents::SetupRequest> request_for(Session& session, const SetupWish& wish
         request.no_token_reason = error.what + (error.why.empty() ? "" : ": " + error.why);
     }
 
+    auto telemetry = telemetry_of(wish, agent, settings);
+    if (!telemetry) return fail(telemetry.error());
+    request.otel = std::move(*telemetry);
+
     request.helper = {session.environment().program().string()};
     if (!session.options().config.empty()) {
         request.helper.push_back("--config");
@@ -118,12 +185,16 @@ Result<agents::SetupRequest> request_for(Session& session, const SetupWish& wish
         request.helper.push_back(config.lexically_normal().string());
     }
     request.helper.insert(request.helper.end(), {"auth", "token"});
-    if (target.workspace) {
-        request.helper.insert(request.helper.end(), {"--workspace", target.workspace->value});
-    } else {
-        request.helper.insert(request.helper.end(), {"--gateway", target.gateway->value});
+    request.otel_helper = request.helper;
+    request.otel_helper.emplace_back("--otel-headers");
+    for (auto* command : {&request.helper, &request.otel_helper}) {
+        if (target.workspace) {
+            command->insert(command->end(), {"--workspace", target.workspace->value});
+        } else {
+            command->insert(command->end(), {"--gateway", target.gateway->value});
+        }
+        if (target.profile) command->insert(command->end(), {"--profile", target.profile->value});
     }
-    if (target.profile) request.helper.insert(request.helper.end(), {"--profile", target.profile->value});
     return request;
 }
 
@@ -199,8 +270,8 @@ std::optional<int> proxy_port_of(std::string_view text) {
     return port;
 }
 
-std::string remembered_port(const state::Settings& settings) {
-    for (const auto& setting : settings.all("proxy.port"))
+std::string remembered(const state::Settings& settings, const std::string& key) {
+    for (const auto& setting : settings.all(key))
         if (setting.rank == state::Rank::remembered) return setting.value;
     return {};
 }
@@ -238,6 +309,9 @@ Result<SetupPlan> make_setup_plan(Session& session, const SetupWish& wish, const
     if (!wish.model.empty() && chosen->size() > 1)
         plan.warnings.push_back("--model sets the same model for all " + std::to_string(chosen->size()) +
                                 " agents, and each speaks to another family of models");
+    auto memory = telemetry_settings(session, wish, *chosen, **settings);
+    if (!memory) return fail(memory.error());
+    plan.telemetry_settings = std::move(*memory);
     for (const auto* agent : *chosen) {
         auto request = request_for(session, wish, *agent, **target, **settings);
         if (!request) return fail(request.error());

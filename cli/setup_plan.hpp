@@ -22,6 +22,9 @@ struct SetupWish {
     bool via_proxy = false;                    // --via-proxy was given
     std::string via_proxy_port;                // and its value; anything but a port: none
     std::string claude_betas = "off";
+    std::optional<std::string> otel; // --otel: catalog.schema.prefix
+    bool no_otel = false;
+    bool otel_traces = false;
 
     agents::Auth form() const;
 };
@@ -37,6 +40,8 @@ struct SetupPlan {
     std::optional<int> proxy_port; // when an agent of this plan goes through the proxy
     std::string no_credential;     // why the proxy could not start now; empty: it could
     std::vector<std::string> warnings;
+    // What later commands are to know of the telemetry: otel.tables, and agents.NAME.otel. Empty: forget it.
+    std::map<std::string, std::string> telemetry_settings;
 
     bool changes() const;
 };
@@ -51,8 +56,8 @@ std::optional<Error> refuse_model(const std::string& model, const std::string& o
 
 inline constexpr int default_proxy_port = 8790;
 
-// The port that the last setup used; empty: none.
-std::string remembered_port(const state::Settings& settings);
+// What the last setup used; empty: nothing.
+std::string remembered(const state::Settings& settings, const std::string& key);
 
 // A port as it is written in flags and settings, 1 to 65535.
 std::optional<int> proxy_port_of(std::string_view text);

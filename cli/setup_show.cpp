@@ -26,6 +26,10 @@ std::string action_of(const FileChange& change) {
     return "changed";
 }
 
+std::string tables_text(const agents::Telemetry& telemetry) {
+    return telemetry.place.schema_name() + "." + telemetry.place.prefix;
+}
+
 } // namespace
 
 std::string proxy_command(int port) {
@@ -47,6 +51,11 @@ ordered_json document_of(Session& session, const SetupPlan& plan, bool written) 
             agent.installed.version ? ordered_json(*agent.installed.version) : ordered_json(nullptr);
         item["auth"] = to_string(agent.auth);
         item["auth_reason"] = agent.auth_reason;
+        item["telemetry"] = nullptr;
+        if (agent.otel)
+            item["telemetry"] = {{"tables", tables_text(*agent.otel)},
+                                 {"traces", agent.otel->traces},
+                                 {"way", agent.auth == agents::Auth::proxy ? "local proxy" : "direct"}};
         item["files"] = ordered_json::array();
         for (const auto& change : agent.files) {
             ordered_json file;
@@ -109,6 +118,13 @@ void show_summary(Session& session, const SetupPlan& plan, Keys keys) {
         if (!agent.agent->token_variable.empty())
             text += fmt::format(": auth {}, {}", to_string(agent.auth), agent.auth_reason);
         out.summary(wrap(text, out.width(), 2) + "\n");
+        if (agent.otel)
+            out.summary(
+                wrap(fmt::format("  telemetry{} to {}, {}", agent.otel->traces ? " with traces" : "",
+                                 tables_text(*agent.otel),
+                                 agent.auth == agents::Auth::proxy ? "through the local proxy" : "directly"),
+                     out.width(), 4) +
+                "\n");
         for (const auto& change : agent.files) {
             const std::string action = action_of(change);
             const Style style = action == "unchanged" ? Style::dim : Style::green;

@@ -5,7 +5,7 @@
 
 namespace dbx::templates {
 
-// A file of templates/, compiled in. `folder` is an agent's name (or "sql").
+// A file of templates/, compiled in. `folder` is an agent's name (or "otel", "sql").
 struct BuiltinFile {
     std::string_view folder;
     std::string_view name;

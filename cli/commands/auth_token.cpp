@@ -12,6 +12,8 @@ class AuthToken : public Command {
   public:
     void declare(CLI::App& app) override {
         app.add_option("--gateway", gateway_, "The gateway that the token is for")->type_name("URL");
+        app.add_flag("--otel-headers", otel_headers_,
+                     "Print it as the JSON object that Claude Code's otelHeadersHelper wants");
         app.add_flag("--force-refresh", force_, "A new token, even if the cached one is still good");
     }
 
@@ -20,7 +22,15 @@ class AuthToken : public Command {
         const auto token =
             session.token(force_ ? databricks::Freshness::forced : databricks::Freshness::cached);
         if (!token) return fail(token.error());
-        if (session.output().json()) {
+        if (otel_headers_) {
+            const nlohmann::ordered_json headers = {{"Authorization", "Bearer " + token->value.reveal()}};
+            if (session.output().json()) {
+                session.output().document(headers);
+            } else {
+                session.output().result(
+                    headers.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+            }
+        } else if (session.output().json()) {
             nlohmann::ordered_json root;
             root["token"] = token->value.reveal();
             root["expires_at"] = token->expires_at
@@ -36,6 +46,7 @@ class AuthToken : public Command {
 
   private:
     std::string gateway_;
+    bool otel_headers_ = false;
     bool force_ = false;
 };
 

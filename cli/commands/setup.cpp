@@ -35,6 +35,14 @@ class Setup : public Command {
                        "on: let Claude Code send its beta headers (cheaper caching; some gateways "
                        "refuse them); off (default): do not")
             ->type_name("on|off");
+        auto* otel = app.add_option("--otel", wish_.otel,
+                                    "Export metrics and logs to the tables of 'tables create' (default: "
+                                    "setting otel.tables)")
+                         ->type_name("CATALOG.SCHEMA.PREFIX");
+        auto* no_otel =
+            app.add_flag("--no-otel", wish_.no_otel, "Take the telemetry keys out again; remembered");
+        auto* traces = app.add_flag("--otel-traces", wish_.otel_traces, "Export traces as well");
+        no_otel->excludes(otel)->excludes(traces);
         auto* dry_run =
             app.add_flag("--dry-run", dry_run_, "Show what would change, as a diff; write nothing");
         auto* check = app.add_flag("--check", check_, "Write nothing; exit 10 when something would change");
@@ -216,7 +224,8 @@ class Setup : public Command {
         if ((*target)->profile) values["profile"] = (*target)->profile->value;
         // Other agents may go through the proxy although these do not.
         values["proxy.port"] =
-            plan.proxy_port ? std::to_string(*plan.proxy_port) : remembered_port(**settings);
+            plan.proxy_port ? std::to_string(*plan.proxy_port) : remembered(**settings, "proxy.port");
+        values.insert(plan.telemetry_settings.begin(), plan.telemetry_settings.end());
         return state::remember(values, session.environment(), session.files());
     }
 

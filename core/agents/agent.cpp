@@ -105,7 +105,7 @@ class Reader {
             complain(here, "'when' must be a table");
             return result;
         }
-        known_keys(table["when"], here, {"auth", "gateway", "claude_betas"});
+        known_keys(table["when"], here, {"auth", "gateway", "claude_betas", "otel", "otel_traces"});
         for (const auto& item : table["when"].items())
             result[item.key()] = texts(table["when"], here, item.key());
         return result;
@@ -160,11 +160,12 @@ bool is_known_placeholder(const Agent& agent, const std::string& name) {
     return name.rfind("model.", 0) == 0 && agent.models.contains(name.substr(6));
 }
 
-void flatten(const Value& value, edit::KeyPath& path, std::vector<Leaf>& out) {
-    if (value.is_object()) {
+void flatten(const Value& value, const std::vector<edit::KeyPath>& whole, edit::KeyPath& path,
+             std::vector<Leaf>& out) {
+    if (value.is_object() && std::find(whole.begin(), whole.end(), path) == whole.end()) {
         for (const auto& item : value.items()) {
             path.push_back(item.key());
-            flatten(item.value(), path, out);
+            flatten(item.value(), whole, path, out);
             path.pop_back();
         }
         return;
@@ -263,8 +264,12 @@ const AgentFile* Agent::file(std::string_view file_name) const {
 
 const std::vector<std::string>& placeholder_names() {
     static const std::vector<std::string> names = {
-        "gateway",   "route",       "workspace",      "model",        "token",
-        "local_key", "helper.args", "helper.command", "helper.shell", "config"};
+        "gateway", "route", "workspace", "model", "token", "local_key", "helper.args", "helper.command",
+        "helper.shell", "config",
+        // Telemetry: the root of the OTLP routes, what --otel was given, each signal's table, the command
+        // that prints the headers as JSON, and the token as a value of OTEL_EXPORTER_OTLP_…_HEADERS.
+        "otel.endpoint", "otel.tables", "otel.metrics", "otel.logs", "otel.traces", "otel.helper",
+        "token.header"};
     return names;
 }
 
@@ -368,7 +373,8 @@ Result<Agent> read_agent(std::string name, std::string origin, std::map<std::str
             reader.complain(Reader::child(path, "file"), "there is no [[file]] named '" + file + "'");
     };
     reader.each(root, "part", [&](const Value& item, const edit::KeyPath& path) {
-        reader.known_keys(item, path, {"file", "when", "document", "remove", "merge", "only_present", "why"});
+        reader.known_keys(item, path,
+                          {"file", "when", "document", "remove", "replace", "merge", "only_present", "why"});
         Part part;
         part.file = reader.text(item, path, "file", true);
         need_file(part.file, path);
@@ -378,6 +384,7 @@ Result<Agent> read_agent(std::string name, std::string origin, std::map<std::str
             reader.complain(Reader::child(path, "document"),
                             "there is no document " + part.document + " in this folder");
         part.remove = reader.key_paths(item, path, "remove");
+        part.replace = reader.key_paths(item, path, "replace");
         part.why = reader.text(item, path, "why");
         part.only_present = reader.flag(item, path, "only_present", false);
         if (item.contains("merge")) {
@@ -440,8 +447,14 @@ Result<Agent> read_agent(std::string name, std::string origin, std::map<std::str
         agent.warnings.push_back(std::move(warning));
     });
     reader.each(root, "note", [&](const Value& item, const edit::KeyPath& path) {
-        reader.known_keys(item, path, {"when", "text"});
-        agent.notes.push_back({reader.condition(item, path), reader.text(item, path, "text", true)});
+        reader.known_keys(item, path, {"when", "below", "text"});
+        agent.notes.push_back({reader.condition(item, path), reader.text(item, path, "below"),
+                               reader.text(item, path, "text", true)});
+        each_placeholder(agent.notes.back().text, [&](const std::string& placeholder) {
+            if (!is_known_placeholder(agent, placeholder))
+                reader.complain(Reader::child(path, "text"),
+                                "there is no placeholder {{" + placeholder + "}}");
+        });
     });
     if (reader.error()) return fail(*reader.error());
 
@@ -499,7 +512,7 @@ Result<Catalogue> load_catalogue(const system::Environment& environment, system:
         folder.first = "built-in";
         folder.second[std::string(file.name)] = std::string(file.text);
     }
-    folders.erase("sql");
+    for (const auto* other : {"otel", "sql"}) folders.erase(other);
 
     const auto own = user_templates(environment);
     if (!own) return fail(own.error());
@@ -562,21 +575,32 @@ Result<system::Path> path_of(const Agent& agent, const AgentFile& file,
     return *home / file.path;
 }
 
-Result<std::vector<Leaf>> render(const Agent& agent, const std::string& document, edit::Format format,
+Result<std::vector<Leaf>> render(const Agent& agent, const Part& part, edit::Format format,
                                  const Variables& variables) {
-    const auto parsed = edit::Document::parse(format, agent.documents.at(document));
+    const auto parsed = edit::Document::parse(format, agent.documents.at(part.document));
     if (!parsed) return fail(parsed.error());
     std::vector<Leaf> leaves;
     edit::KeyPath path;
-    flatten((*parsed)->value(), path, leaves);
+    flatten((*parsed)->value(), part.replace, path, leaves);
     for (auto& leaf : leaves) {
         std::string unknown;
         leaf.value = fill(leaf.value, variables, leaf.secret, unknown);
         if (!unknown.empty())
-            return fail(ErrorKind::failed, "cannot fill the template " + agent.name + "/" + document,
+            return fail(ErrorKind::failed, "cannot fill the template " + agent.name + "/" + part.document,
                         "nothing is known for {{" + unknown + "}} in this situation");
     }
     return leaves;
+}
+
+Result<std::string> render_note(const Agent& agent, const Note& note, const Variables& variables) {
+    bool secret = false;
+    std::string unknown;
+    const Value filled = fill(Value(note.text), variables, secret, unknown);
+    if (!unknown.empty() || secret || !filled.is_string())
+        return fail(ErrorKind::failed, "cannot fill a note of the template " + agent.name,
+                    secret ? "a secret has no place in it"
+                           : "nothing is known for {{" + unknown + "}} in this situation");
+    return filled.get<std::string>();
 }
 
 Result<std::string> render_text(const Agent& agent, const std::string& document, const Variables& variables) {

@@ -16,7 +16,7 @@ namespace dbx::agents {
 // templates/*/agent.toml for the format by example and README.md, "Adding an agent".
 
 // A condition is met when every name in it has one of the listed values: auth (helper, pat, env, proxy),
-// gateway (remote, loopback), claude_betas (on, off).
+// gateway (remote, loopback), claude_betas (on, off), otel (on, off), otel_traces (on, off).
 using Condition = std::map<std::string, std::vector<std::string>>;
 using Facts = std::map<std::string, std::string>;
 bool holds(const Condition& condition, const Facts& facts);
@@ -47,6 +47,8 @@ struct Part {
     Condition when;
     std::string document; // may be empty
     std::vector<edit::KeyPath> remove;
+    std::vector<edit::KeyPath>
+        replace; // tables that the document gives as one value: nothing old stays in them
     std::map<std::string, Join> merge; // by to_string(key path)
     bool only_present = false;         // only keys that the file, or a variable of the shell, has already
     std::string why;                   // why keys are taken out, for the user; may be empty
@@ -82,7 +84,8 @@ struct Warning {
 
 struct Note {
     Condition when;
-    std::string text;
+    std::string below; // only for an installed version older than this; empty: for every one
+    std::string text;  // may hold placeholders
 };
 
 // An auth form that only newer versions understand.
@@ -155,16 +158,17 @@ struct Variables {
     std::vector<std::string> secrets; // names whose values are secret
 };
 
-// One leaf of a document, filled in.
+// One leaf of a document, filled in; or a table that is one value.
 struct Leaf {
     edit::KeyPath path;
     edit::Value value;
     bool secret = false; // a secret went into it
 };
 
-// The leaves of a document in order. An unknown placeholder is an error of kind failed.
-Result<std::vector<Leaf>> render(const Agent& agent, const std::string& document, edit::Format format,
+// The leaves of a part's document in order. An unknown placeholder is an error of kind failed.
+Result<std::vector<Leaf>> render(const Agent& agent, const Part& part, edit::Format format,
                                  const Variables& variables);
+Result<std::string> render_note(const Agent& agent, const Note& note, const Variables& variables);
 Result<std::string> render_text(const Agent& agent, const std::string& document, const Variables& variables);
 
 // The placeholders that templates may use.

@@ -6,6 +6,7 @@
 #include "core/system/hash.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace dbx::agents {
 
@@ -16,28 +17,42 @@ using edit::Value;
 struct Known {
     edit::KeyPath path;
     bool secret = false;
+    edit::KeyPath whole = {}; // the table that it is part of, when setup writes that as one value
 };
 
 bool holds_secret(const Value& value) {
     if (value.is_string())
-        return value.get<std::string>().find("{{token}}") != std::string::npos ||
+        return value.get<std::string>().find("{{token") != std::string::npos ||
                value.get<std::string>().find("{{local_key}}") != std::string::npos;
     return value.is_structured() && std::any_of(value.begin(), value.end(),
                                                 [](const Value& element) { return holds_secret(element); });
 }
 
-void collect(const Value& value, edit::KeyPath& path, std::vector<Known>& out) {
+bool begins_with(const edit::KeyPath& path, const edit::KeyPath& prefix) {
+    return prefix.size() <= path.size() && std::equal(prefix.begin(), prefix.end(), path.begin());
+}
+
+// `may_hold_secret`: the part belongs to the auth form that setup took, or may do.
+void collect(const Part& part, bool may_hold_secret, const Value& value, edit::KeyPath& path,
+             std::vector<Known>& out) {
     if (value.is_object()) {
         for (const auto& item : value.items()) {
             path.push_back(item.key());
-            collect(item.value(), path, out);
+            collect(part, may_hold_secret, item.value(), path, out);
             path.pop_back();
         }
         return;
     }
-    const bool there =
-        std::any_of(out.begin(), out.end(), [&](const Known& known) { return known.path == path; });
-    if (!there) out.push_back({path, holds_secret(value)});
+    const auto there =
+        std::find_if(out.begin(), out.end(), [&](const Known& known) { return known.path == path; });
+    const bool secret = may_hold_secret && holds_secret(value);
+    if (there != out.end()) {
+        there->secret = there->secret || secret;
+        return;
+    }
+    const auto whole = std::find_if(part.replace.begin(), part.replace.end(),
+                                    [&](const edit::KeyPath& table) { return begins_with(path, table); });
+    out.push_back({path, secret, whole == part.replace.end() ? edit::KeyPath() : *whole});
 }
 
 // Every key that the templates may set in a file, in their order; then those that setup took out.
@@ -49,8 +64,11 @@ std::vector<Known> known_keys(const Agent& agent, const AgentFile& file, const s
         if (part.file != file.name || part.document.empty()) continue;
         const auto document = edit::Document::parse(*format, agent.documents.at(part.document));
         if (!document) continue;
+        const auto form = part.when.find("auth");
+        const bool may_hold_secret = !entry || entry->auth.empty() || form == part.when.end() ||
+                                     holds({*form}, {{"auth", entry->auth}});
         edit::KeyPath path;
-        collect((*document)->value(), path, known);
+        collect(part, may_hold_secret, (*document)->value(), path, known);
     }
     if (entry) {
         for (const auto& key : entry->keys) {
@@ -137,16 +155,24 @@ const state::WrittenKey* written_key(const state::WrittenFile* entry, const edit
     return nullptr;
 }
 
+// A value that holds a secret, maybe within a list of headers of which the rest may be seen.
+std::string masked_value(const std::string& key, const std::string& text) {
+    if (text.empty()) return text;
+    if (edit::is_secret_name(key)) return std::string(edit::masked);
+    auto shown = edit::mask_value(key, text);
+    return shown.find(edit::masked) == std::string::npos ? std::string(edit::masked) : shown;
+}
+
 KeyReport report_key(const Known& known, const edit::Document& document, const state::WrittenFile* entry) {
     KeyReport report;
     report.path = known.path;
     const auto found = document.get(known.path);
-    const auto* written = written_key(entry, known.path);
+    const auto* written = written_key(entry, known.whole.empty() ? known.path : known.whole);
     if (found) {
         report.line = found->position.line;
         report.owner = KeyReport::Owner::somebody;
         if (known.secret) {
-            report.value = text_of(found->value).empty() ? "" : std::string(edit::masked);
+            report.value = masked_value(known.path.back(), text_of(found->value));
         } else if (found->value.is_array() && !found->value.empty() && found->value.front().is_object()) {
             report.value = std::to_string(found->value.size()) + " entries";
         } else {
@@ -224,10 +250,15 @@ Result<AgentReport> inspect(const Agent& agent, const state::Journal& journal,
             continue;
         }
         const auto shadows = shadow_files(agent, file, *real, environment, files);
+        std::set<edit::KeyPath> wholes;
         for (const auto& known : known_keys(agent, file, entry)) {
             KeyReport key = report_key(known, **document, entry);
             if (!key.value && key.drift.empty()) continue;
-            key.shadow = shadow_of(agent, file, known.path, shadows, environment);
+            if (!key.value && !known.whole.empty()) { // something else stands there, or nothing: say so once
+                if (!wholes.insert(known.whole).second) continue;
+                key = report_key({known.whole, false}, **document, entry);
+            }
+            key.shadow = shadow_of(agent, file, key.path, shadows, environment);
             item.keys.push_back(std::move(key));
         }
         report.files.push_back(std::move(item));

@@ -18,6 +18,64 @@ constexpr std::pair<Auth, std::string_view> auth_names[] = {{Auth::automatic, "a
                                                             {Auth::env, "env"},
                                                             {Auth::proxy, "proxy"}};
 
+// In OTEL_EXPORTER_OTLP_…_HEADERS values are percent-encoded; a bare comma or semicolon ends one, and a stray
+// percent sign drops it (measured on Claude Code 2.1.330).
+std::string header_value(std::string_view text) {
+    constexpr std::string_view digits = "0123456789ABCDEF";
+    std::string result;
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte > 0x20 && byte < 0x7F && c != ',' && c != ';' && c != '%') {
+            result += c;
+        } else {
+            result += '%';
+            result += digits[byte >> 4];
+            result += digits[byte & 15];
+        }
+    }
+    return result;
+}
+
+std::string shell_words(const std::vector<std::string>& words) {
+    std::vector<std::string> quoted;
+    for (const auto& word : words) quoted.push_back(shell_quote(word));
+    return join(quoted, " ");
+}
+
+bool is_about_telemetry(const Condition& condition) {
+    const auto found = condition.find("otel");
+    return found != condition.end() &&
+           std::find(found->second.begin(), found->second.end(), "on") != found->second.end();
+}
+
+// What the telemetry's parts are filled with. Errors: usage, when a part that holds sends to the workspace
+// and there is none.
+Result<void> add_telemetry(const Agent& agent, const SetupRequest& request, const Facts& facts,
+                           AgentPlan& plan, Variables& variables) {
+    if (!request.otel) return {};
+    const auto& place = request.otel->place;
+    variables.values["otel.tables"] = place.catalog + "." + place.schema + "." + place.prefix;
+    variables.values["otel.metrics"] = place.table_name(otlp::Signal::metrics);
+    variables.values["otel.logs"] = place.table_name(otlp::Signal::logs);
+    variables.values["otel.traces"] = place.table_name(otlp::Signal::traces);
+    if (!request.otel_helper.empty()) variables.values["otel.helper"] = shell_words(request.otel_helper);
+
+    const bool writes = std::any_of(agent.parts.begin(), agent.parts.end(), [&](const Part& part) {
+        return is_about_telemetry(part.when) && holds(part.when, facts) && !part.document.empty();
+    });
+    if (writes) plan.otel = request.otel;
+    const std::string& root = plan.auth == Auth::proxy ? request.proxy : request.workspace;
+    if (!root.empty()) {
+        variables.values["otel.endpoint"] = root + "/api/2.0/otel";
+        return {};
+    }
+    if (!writes) return {};
+    return fail(ErrorKind::usage, "cannot set up the telemetry of " + agent.display_name,
+                "it goes to the workspace itself, not to its gateway, and only a gateway is known",
+                "add --workspace URL, send it through the local proxy (--via-proxy), or leave it out "
+                "(--no-otel)");
+}
+
 } // namespace
 
 bool same_work(const FileChange& a, const FileChange& b) {
@@ -74,7 +132,8 @@ Result<AgentPlan> plan_setup(const Agent& agent, const SetupRequest& request, co
     for (const auto& [family, model] : models) variables.values["model." + family] = model;
     if (plan.auth == Auth::pat && request.token) {
         variables.values["token"] = request.token->reveal();
-        variables.secrets.push_back("token");
+        variables.values["token.header"] = header_value(request.token->reveal());
+        variables.secrets.insert(variables.secrets.end(), {"token", "token.header"});
     }
     if (plan.auth == Auth::proxy) {
         variables.values["local_key"] = request.local_key.reveal();
@@ -84,15 +143,16 @@ Result<AgentPlan> plan_setup(const Agent& agent, const SetupRequest& request, co
         variables.values["helper.command"] = request.helper.front();
         variables.values["helper.args"] =
             std::vector<std::string>(request.helper.begin() + 1, request.helper.end());
-        std::vector<std::string> quoted;
-        for (const auto& word : request.helper) quoted.push_back(shell_quote(word));
-        variables.values["helper.shell"] = join(quoted, " ");
+        variables.values["helper.shell"] = shell_words(request.helper);
     }
 
     const bool loopback = databricks::is_loopback(gateway);
     const Facts facts = {{"auth", to_string(plan.auth)},
                          {"gateway", loopback ? "loopback" : "remote"},
-                         {"claude_betas", request.claude_betas}};
+                         {"claude_betas", request.claude_betas},
+                         {"otel", request.otel ? "on" : "off"},
+                         {"otel_traces", request.otel && request.otel->traces ? "on" : "off"}};
+    if (auto ok = add_telemetry(agent, request, facts, plan, variables); !ok) return fail(ok.error());
     for (const auto& file : agent.files) {
         auto wanted = collect(agent, file, facts, variables);
         if (!wanted) return fail(wanted.error());
@@ -154,9 +214,18 @@ Result<AgentPlan> plan_setup(const Agent& agent, const SetupRequest& request, co
     if (plan.auth == Auth::env && !agent.token_variable.empty())
         plan.notes.push_back("no token was written: export " + agent.token_variable +
                              " with a Databricks token before you start " + agent.display_name);
+    bool telemetry_noted = plan.otel.has_value();
     for (const auto& note : agent.notes) {
-        if (holds(note.when, facts)) plan.notes.push_back(note.text);
+        if (!holds(note.when, facts)) continue;
+        if (!note.below.empty() && !is_below(plan.installed, note.below)) continue;
+        auto text = render_note(agent, note, variables);
+        if (!text) return fail(text.error());
+        plan.notes.push_back(std::move(*text));
+        telemetry_noted = telemetry_noted || is_about_telemetry(note.when);
     }
+    if (request.otel && !telemetry_noted)
+        plan.notes.push_back("no telemetry was set up: its template has no keys for it; the variables that "
+                             "many programs read: dbx-agents templates show otel");
     return plan;
 }
 

@@ -3,6 +3,7 @@
 #include "core/agents/agent.hpp"
 #include "core/agents/version.hpp"
 #include "core/base/secret.hpp"
+#include "core/otlp/names.hpp"
 #include "core/state/journal.hpp"
 #include "core/state/local_keys.hpp"
 
@@ -56,6 +57,12 @@ enum class Auth { automatic, helper, pat, env, proxy };
 std::string to_string(Auth auth);
 std::optional<Auth> parse_auth(std::string_view name);
 
+// Where an agent's telemetry goes.
+struct Telemetry {
+    otlp::Place place;
+    bool traces = false;
+};
+
 // What setup was asked for, with everything resolved that is not the agent's own business.
 struct SetupRequest {
     std::string gateway;   // the root, without a slash at its end
@@ -72,13 +79,16 @@ struct SetupRequest {
     std::map<std::string, std::string> models; // overrides: "main", "opus", …
     bool model_from_flag = false;
     std::string claude_betas = "off";
+    std::optional<Telemetry> otel;        // nullopt: no telemetry keys
+    std::vector<std::string> otel_helper; // argv of the command that prints the telemetry's headers as JSON
 };
 
 struct AgentPlan {
     const Agent* agent = nullptr;
     Installed installed;
     Auth auth = Auth::helper;
-    std::string auth_reason; // a clause: "Claude Code can run a command for its token"
+    std::string auth_reason;       // a clause: "Claude Code can run a command for its token"
+    std::optional<Telemetry> otel; // what the agent exports, when its files say so; nullopt: nothing by us
     std::vector<FileChange> files;
     std::vector<std::string> warnings;
     std::vector<std::string> notes;

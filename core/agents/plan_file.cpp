@@ -24,9 +24,29 @@ Error in_file(Error error, const std::string& verb, const std::string& shown, co
     return error;
 }
 
-std::string shown_value(const Wanted::Set& set) {
-    if (set.secret) return std::string(edit::masked);
-    return edit::mask_value(set.path.back(), text_of(set.value));
+// A secret within a longer text (a list of headers) leaves the rest readable.
+std::string shown_value(const Wanted::Set& set, const edit::KeyPath& path, const Value& value,
+                        const std::vector<std::string>& secrets) {
+    std::string text = text_of(value);
+    if (!set.secret) return edit::mask_value(path.back(), text);
+    if (edit::is_secret_name(path.back())) return std::string(edit::masked);
+    for (const auto& secret : secrets)
+        if (!secret.empty()) text = replace_all(text, secret, std::string(edit::masked));
+    return edit::mask_value(path.back(), text);
+}
+
+// Calls `use(path, value)` for every leaf of a table, or once for anything else.
+template <class Use>
+void each_leaf(const edit::KeyPath& path, const Value& value, Use use) {
+    if (!value.is_object() || value.empty()) {
+        use(path, value);
+        return;
+    }
+    for (const auto& item : value.items()) {
+        edit::KeyPath inner = path;
+        inner.push_back(item.key());
+        each_leaf(inner, item.value(), use);
+    }
 }
 
 class FilePlanner {
@@ -243,6 +263,12 @@ class FilePlanner {
         return keys;
     }
 
+    bool is_ours(const edit::KeyPath& path, const edit::Document& document) const {
+        return entry_ && std::any_of(entry_->keys.begin(), entry_->keys.end(), [&](const WrittenKey& key) {
+                   return key.path == path && state_of(key, document) == KeyState::ours;
+               });
+    }
+
     void show(const Wanted& wanted, const edit::Document& before) {
         using Action = FileChange::Key::Action;
         for (const auto& remove : wanted.removes) {
@@ -251,8 +277,8 @@ class FilePlanner {
             if (!remove.why.empty())
                 change_.remarks.push_back(edit::to_string(remove.path) + " is taken out: " + remove.why);
         }
+        change_.secrets = wanted.secrets;
         for (const auto& set : wanted.sets) {
-            if (set.secret) change_.secrets.push_back(text_of(set.value));
             const auto found = before.get(set.path);
             if (set.join == Join::append) {
                 const auto is_there = [&](const Value& element) {
@@ -270,7 +296,17 @@ class FilePlanner {
                 continue;
             }
             if (found && same(found->value, set.value)) continue;
-            change_.keys.push_back({set.path, found ? Action::set : Action::added, shown_value(set), {}});
+            if (found && set.value.is_object() && !is_ours(set.path, before))
+                change_.remarks.push_back(edit::to_string(set.path) +
+                                          " is replaced as a whole; revert brings the old one back");
+            each_leaf(set.path, set.value, [&](const edit::KeyPath& path, const Value& value) {
+                const auto old = before.get(path);
+                if (old && same(old->value, value)) return;
+                change_.keys.push_back({path,
+                                        old ? Action::set : Action::added,
+                                        shown_value(set, path, value, wanted.secrets),
+                                        {}});
+            });
         }
         if (!entry_) return;
         for (const WrittenKey* key : no_longer_wanted(wanted)) {
@@ -409,7 +445,7 @@ Result<Wanted> collect(const Agent& agent, const AgentFile& file, const Facts& f
             wanted.text = wanted.text.value_or("") + *text;
             continue;
         }
-        auto leaves = render(agent, part.document, *format, variables);
+        auto leaves = render(agent, part, *format, variables);
         if (!leaves) return fail(leaves.error());
         if (*format == edit::Format::dotenv && !part.only_present) {
             if (const auto text = render_text(agent, part.document, variables))
@@ -421,6 +457,12 @@ Result<Wanted> collect(const Agent& agent, const AgentFile& file, const Facts& f
             wanted.sets.push_back({std::move(leaf.path), std::move(leaf.value), leaf.secret,
                                    rule == part.merge.end() ? Join::replace : rule->second,
                                    part.only_present});
+        }
+    }
+    if (wanted.secret) {
+        for (const auto& name : variables.secrets) {
+            const auto found = variables.values.find(name);
+            if (found != variables.values.end()) wanted.secrets.push_back(text_of(found->second));
         }
     }
     return wanted;

@@ -27,6 +27,7 @@ struct Wanted {
     std::optional<std::string>
         blank; // what a file that is not there yet begins with, in the documents' own form
     bool secret = false;
+    std::vector<std::string> secrets; // what went into the values
 };
 
 // The parts of the template whose condition holds, filled in.

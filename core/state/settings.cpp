@@ -28,6 +28,7 @@ constexpr EnvironmentName environment_names[] = {
     {"warehouse", "DBX_AGENTS_WAREHOUSE", Rank::environment},
     {"warehouse", "DATABRICKS_WAREHOUSE_ID", Rank::standard_environment},
     {"proxy.port", "DBX_AGENTS_PROXY_PORT", Rank::environment},
+    {"otel.tables", "DBX_AGENTS_OTEL_TABLES", Rank::environment},
 };
 
 // The top-level keys and tables of config.toml (contract, section 4).

@@ -101,6 +101,11 @@ class TomlMaker:
         elif kind < 0.4:
             lines.append(rng.choice([f"[model_providers.{self.fresh()}]", f"[ model_providers . {self.fresh()} ]", f'["model_providers".\'{self.fresh()} x\']']) + self.tail())
             self.keys(lines, rng.randint(0, 3), indent)
+        elif kind < 0.5 and rng.random() < 0.4 and not any("otel" in line for line in lines):
+            lines.append("[otel]" + self.tail())
+            lines.extend(rng.choice([['exporter = "none"  # quiet'], ['log_user_prompt = true', 'exporter = { otlp-grpc = { endpoint = "http://c:4317" } }'],
+                                     ['environment = "lab"', "", "[otel.exporter.otlp-http]", 'endpoint = "https://c.example/logs"', 'protocol = "json"'],
+                                     ['metrics_exporter = "statsig"', 'trace_exporter = "none"']]))
         elif kind < 0.5 and not any("databricks]" in line and line.lstrip().startswith("[") for line in lines):
             lines.append("[model_providers.databricks]" + self.tail())
             lines.append(f'name{self.equals}"Mine"')
@@ -146,7 +151,8 @@ class JsonMaker:
         if depth == 0 and rng.random() < 0.7:
             if own == "env":
                 inner = [(self.fresh().replace("\u00dc", "U"), ("raw", self.text())) for _ in range(rng.randint(0, 3))]
-                for key in ("ANTHROPIC_MODEL", "ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS", "CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS"):
+                for key in ("ANTHROPIC_MODEL", "ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS", "CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS",
+                            "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_LOGS_HEADERS", "OTEL_METRICS_EXPORTER"):
                     if rng.random() < 0.25:
                         inner.append((key, ("raw", json.dumps("X-A: 1" if "HEADERS" in key else rng.choice(TEXTS)))))
                 rng.shuffle(inner)
@@ -154,6 +160,8 @@ class JsonMaker:
             else:
                 if rng.random() < 0.5:
                     found.append(("security", [("auth", [("selectedType", ("raw", '"oauth-personal"'))] if rng.random() < 0.5 else [])]))
+                if rng.random() < 0.3:
+                    found.append(("telemetry", [("enabled", ("raw", "false")), ("outfile", ("raw", '"/tmp/x"'))][: rng.randint(0, 2)]))
                 if rng.random() < 0.4:
                     found.append(("advanced", [("ignoreLocalEnv", ("raw", "false"))] if rng.random() < 0.5 else []))
                 if rng.random() < 0.4:

@@ -150,6 +150,11 @@ class Sequences(unittest.TestCase):
                 form = rng.choice(["pat", "env"] if agent == "gemini" else ["pat", "env", "helper"])
                 where = rng.choice([["--workspace", WORKSPACE], ["--workspace", "https://other.example.net"], ["--gateway", "http://127.0.0.1:8790"]])
                 more = rng.choice([[], ["--model", "system.ai.some-model"], ["--claude-betas", "on"] if agent == "claude" else []])
+                if "--gateway" not in where:  # the direct forms send to the workspace
+                    form = rng.choice([form, "proxy"])
+                    more = more + rng.choice([[], [], ["--otel", "main.telemetry.dev"], ["--otel", "a.b.c", "--otel-traces"], ["--no-otel"]])
+                else:
+                    more = more + ["--no-otel"]
                 args = ["setup", agent, *where, "--auth", form, "--yes", *more]
                 result = home.run(*args, env={"DATABRICKS_TOKEN": PAT} if form == "pat" else {})
             elif kind < 0.8:
