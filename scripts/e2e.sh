@@ -5,7 +5,8 @@
 #
 #   scripts/e2e.sh                    every version, every auth form, and every case of the proxy
 #   scripts/e2e.sh --quick            the newest version of each, two auth forms, the main cases
-#   scripts/e2e.sh --part turns       without the cases of the proxy; --part proxy: these alone, --case NAME: one of them
+#   scripts/e2e.sh --part turns       without the rest; --part telemetry: metrics, logs and traces in the tables; --part proxy: the
+#                                     cases of the proxy alone, --case NAME: one of them
 #   scripts/e2e.sh --skip-if-offline  exit 77 when npm or the network is missing
 #   scripts/e2e.sh --readme           every row, and its table goes into README.md when all are good
 #   scripts/e2e.sh --help             the other options

@@ -43,6 +43,7 @@ class Scenario:
     rewrite: bool = False  # afterwards the agent writes its file anew, by a command of its own
     new_only: bool = False
     quick: bool = False
+    telemetry: tuple = ()  # the signals that must be in the tables afterwards
     behind: bool = False  # a company's proxy is in the shell, and no NO_PROXY
 
 
@@ -105,7 +106,8 @@ class Codex:
     ours = {".codex/config.toml", ".codex/.env"}
     parse = {".codex/config.toml": readers.toml}
     # Seconds instead of minutes, and no other host, on a machine without a network; a user's own words to Codex.
-    tail = b'\n\n[analytics]\nenabled = false\n\n[features]\nplugins = false\n\n[otel]\nmetrics_exporter = "none"\n'
+    quiet = b"\n\n[features]\nplugins = false\n"
+    tail = b"\n\n[analytics]\nenabled = false" + quiet + b'\n[otel]\nmetrics_exporter = "none"\n'
 
     def seeds(self, config, env=None):
         files = {".codex/config.toml": user_file(config) + self.tail}
@@ -122,6 +124,8 @@ class Codex:
             Scenario("helper", "helper, over the documents' `profile`", self.seeds("codex/19-old-databricks-document.toml")),
             Scenario("pat", "pat, over a `profile` of the user", self.seeds("codex/20-profile-between-keys.toml")),
             Scenario("pat", "pat; then Codex rewrites its CRLF file", self.seeds("codex/13-crlf.toml"), rewrite=True),
+            Scenario("pat", "pat, telemetry over another exporter",
+                     {".codex/config.toml": user_file("codex/26-otel-inline.toml") + self.quiet}, telemetry=("metrics", "logs", "traces"), new_only=True),
             Scenario("proxy", "proxy, behind a company's proxy", self.seeds("codex/25-model-and-provider.toml", "codex-env/01-other-keys.env"),
                      quick=True, behind=True),
             Scenario("proxy", "proxy, over a `profile` of the user; then Codex rewrites its file",
@@ -150,7 +154,9 @@ class Codex:
 
     def check(self, entries, token, scenario):
         models = check_calls(entries, token, lambda path: path == "/ai-gateway/openai/v1/responses",
-                             {("GET", "/ai-gateway/openai/v1/models"): True})
+                             {("GET", "/ai-gateway/openai/v1/models"): True,
+                              # What a metrics exporter makes Codex ask of its provider as well.
+                              ("POST", "/ai-gateway/openai/v1/analytics/codex/turn-costs"): True})
         want(set(models) == {"databricks-gpt-5-2"}, f"models {models}")
         return []
 
@@ -175,6 +181,9 @@ class Claude:
             Scenario("env", "env, over another gateway", self.seeds("claude/03-other-gateway-tabs.json")),
             Scenario("helper", "helper, model alias and sub-agents; then Claude Code rewrites its file",
                      self.seeds("claude/01-dotfiles.json"), turn="side", rewrite=True),
+            Scenario("helper", "helper, telemetry", self.seeds("claude/01-dotfiles.json"), telemetry=("metrics", "logs", "traces")),
+            Scenario("pat", "pat, telemetry", self.seeds("claude/02-portal-crlf.json"), telemetry=("metrics", "logs")),
+            Scenario("env", "env, telemetry over another collector", self.seeds("claude/03-other-gateway-tabs.json"), telemetry=("metrics", "logs")),
             Scenario("proxy", "proxy, over an old token, helper and no_proxy", self.seeds("claude/16-old-token-and-helper.json"), quick=True),
             Scenario("proxy", "proxy, model alias and sub-agents; then Claude Code rewrites its file",
                      self.seeds("claude/01-dotfiles.json"), turn="side", rewrite=True),

@@ -21,6 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import telemetry
 from agents import AGENTS, HERE, Unexpected, shape, want
 from local_proxy import LocalProxy, free_port
 from proxy_cases import CASES, play_cases
@@ -116,6 +117,8 @@ def play(agent, scenario, prefix, options, workspace, number, tools):
         if scenario.form == "proxy":
             port = free_port()
             setup.append(f"--via-proxy={port}")
+        if scenario.telemetry:
+            setup += telemetry.prepare(scene, scenario, url, token, f"row{number}")
         scene.dbx_agents(*setup, "--yes", **given)
         written = scene.snapshot()
         scene.dbx_agents(*setup, "--check", **given)
@@ -136,12 +139,16 @@ def play(agent, scenario, prefix, options, workspace, number, tools):
             workspace.control("POST", "faults", fault)
         workspace.control("DELETE", "requests")
         exported = {agent.token_variable: token} if scenario.form == "env" else {}
+        if scenario.form == "env" and scenario.telemetry:
+            exported["OTEL_EXPORTER_OTLP_HEADERS"] = "Authorization=Bearer " + token
         program = agent.binary(prefix)
         environment = scene.environment(**agent.environment(scenario), **exported)
         start = time.monotonic()
         turn = run(agent.command(program, scene, scenario), environment, scene.project, TURN_SECONDS)
         seconds = time.monotonic() - start
         turn.entries = workspace.requests()
+        if scenario.telemetry:
+            exports, turn.entries = telemetry.split(turn.entries)
         if scenario.rewrite:
             result = run(agent.rewrite(program), environment, scene.project, TURN_SECONDS)
             want(result.code == 0, f"{agent.title} could not write its file: {clip(result.out + result.err)}")
@@ -152,6 +159,8 @@ def play(agent, scenario, prefix, options, workspace, number, tools):
             want(turn.code == 0, f"{agent.title} ended with {turn.code}")
             answer = agent.answer(turn)
             want(answer == text, f"{agent.title} printed {answer!r}, not {text!r}")
+            if scenario.telemetry:
+                telemetry.check(workspace, scenario, exports, token, f"row{number}")
             tools += [name for name in agent.check(turn.entries, token, scenario) if name not in tools]
             if proxy:
                 proxy.stop()
@@ -227,7 +236,8 @@ def arguments():
     parser.add_argument("--agent", action="append", choices=[agent.name for agent in AGENTS], help="only this one (repeatable)")
     parser.add_argument("--version", action="append", help="only these versions of it: latest, or a number of the list")
     parser.add_argument("--quick", action="store_true", help="the newest version of each, one auth form and the proxy, its main cases")
-    parser.add_argument("--part", choices=["turns", "proxy"], help="only the turns of every auth form, or only the cases of the proxy")
+    parser.add_argument("--part", choices=["turns", "telemetry", "proxy"],
+                        help="only the turns of every auth form, only those with telemetry, or only the cases of the proxy")
     parser.add_argument("--case", action="append", choices=[case[0] for case in CASES], help="only this case of the proxy (repeatable)")
     parser.add_argument("--update", action="store_true", help="ask npm for the newest versions again")
     parser.add_argument("--skip-if-offline", action="store_true", help="exit 77 when npm or the network is missing")
@@ -235,21 +245,22 @@ def arguments():
     parser.add_argument("--keep", action="store_true", help="keep the throw-away homes")
     parser.add_argument("--readme", action="store_true", help="put the table into README.md when every row of a whole run is good")
     options = parser.parse_args()
-    if options.readme and (not is_whole(options) or options.part == "proxy"):
-        parser.error("--readme wants every row: leave out --agent, --version, --quick and --part proxy")
+    if options.readme and (not is_whole(options) or options.part in ("proxy", "telemetry")):
+        parser.error("--readme wants every row: leave out --agent, --version, --quick and --part proxy or telemetry")
     if options.case:
         options.part = "proxy"
     return options
 
 
-def rows_to_play(options):
+def rows_to_play(options, telemetry=False):
     for agent in AGENTS:
         if options.agent and agent.name not in options.agent:
             continue
         for position, version in enumerate(agent.versions):
             if (options.version and version not in options.version) or (options.quick and position > 0):
                 continue
-            scenarios = [s for s in agent.scenarios() if (s.quick or not options.quick) and (position == 0 or not s.new_only)]
+            scenarios = [s for s in agent.scenarios() if (s.quick or not options.quick) and (position == 0 or not s.new_only)
+                         and bool(s.telemetry) == telemetry]
             yield agent, version, scenarios
 
 
@@ -277,25 +288,27 @@ def main():
     sys.path.insert(0, str(HERE.parent / "workspace"))
     import standin
 
-    rows, cases, failed = [], [], 0
+    rows, exported, cases, failed = [], [], [], 0
     with tempfile.TemporaryDirectory(prefix="dbx-e2e-", ignore_cleanup_errors=True) as base:
         options.scenes = Path(tempfile.mkdtemp(prefix="dbx-e2e-kept-")) if options.keep else Path(base)
         workspace = standin.Workspace(os.path.join(base, "workspace"))
         try:
-            for agent, version, scenarios in plan if options.part != "proxy" else []:
+            turns = plan if options.part in (None, "turns") else []
+            exports = list(rows_to_play(options, telemetry=True)) if options.part in (None, "telemetry") else []
+            for agent, version, scenarios in turns + exports:
                 prefix, tools = prefixes[agent, version], []
                 number = installed_version(agent, prefix)
                 for scenario in scenarios:
                     name = f"{agent.title} {number}, {scenario.title}"
                     try:
-                        outcome, seconds = play(agent, scenario, prefix, options, workspace, len(rows) + 1, tools)
+                        outcome, seconds = play(agent, scenario, prefix, options, workspace, len(rows) + len(exported) + 1, tools)
                     except Unexpected as wrong:
                         failed += 1
                         outcome, seconds = "FAILED", None
                         print(f"FAILED {name}: {wrong}\n", file=sys.stderr, flush=True)
-                    rows.append((agent.title, number, scenario.title, outcome, "" if seconds is None else f"{seconds:.1f} s"))
+                    (exported if scenario.telemetry else rows).append((agent.title, number, scenario.title, outcome, "" if seconds is None else f"{seconds:.1f} s"))
                     say(f"{name}: {outcome}")
-            for number, (agent, version, _) in enumerate(plan if options.part != "turns" else [], 1):
+            for number, (agent, version, _) in enumerate(plan if options.part in (None, "proxy") else [], 1):
                 prefix = prefixes[agent, version]
                 cases += play_cases(agent, installed_version(agent, prefix), agent.versions.index(version), prefix, options, workspace,
                                     number, say)
@@ -306,11 +319,16 @@ def main():
         text = table_of_cases(cases)
         (options.build / ("proxy.md" if is_whole(options) and not options.case else "proxy-of-some.md")).write_text(text)
         print(text, end="\n" if rows else "")
+    if exported:
+        text = table(exported)
+        (options.build / ("telemetry.md" if is_whole(options) else "telemetry-of-some.md")).write_text(text)
+        print(text, end="\n" if rows else "")
     if rows:
         text = table(rows)
         say(f"the table is {keep(text, options, failed)}")
         print(text, end="")
-    say(f"{len(rows) + len(cases) - failed} of {len(rows) + len(cases)} are good")
+    played = len(rows) + len(exported) + len(cases)
+    say(f"{played - failed} of {played} are good")
     return 1 if failed else 0
 
 
