@@ -12,6 +12,7 @@ constexpr TopicEntry environment[] = {
     {"DBX_AGENTS_PROFILE, DATABRICKS_CONFIG_PROFILE", "The profile of ~/.databrickscfg, as with --profile."},
     {"DBX_AGENTS_WAREHOUSE, DATABRICKS_WAREHOUSE_ID", "The SQL warehouse of the tables commands."},
     {"DBX_AGENTS_PROXY_PORT", "The port of the local proxy."},
+    {"DBX_AGENTS_OTEL_TABLES", "Where the telemetry goes, as with --otel."},
     {"DBX_AGENTS_CONFIG", "The configuration file, as with --config."},
     {"DATABRICKS_TOKEN", "A token. It wins over every other credential."},
     {"DATABRICKS_CLIENT_ID, DATABRICKS_CLIENT_SECRET", "A service principal of Databricks."},
