@@ -10,6 +10,7 @@ std::unique_ptr<Command> make_doctor();
 std::unique_ptr<Command> make_auth_token();
 std::unique_ptr<Command> make_auth_status();
 std::unique_ptr<Command> make_models();
+std::unique_ptr<Command> make_run();
 std::unique_ptr<Command> make_tables_create();
 std::unique_ptr<Command> make_tables_check();
 std::unique_ptr<Command> make_tables_ddl();
@@ -18,6 +19,8 @@ std::unique_ptr<Command> make_proxy_rotate_keys();
 std::unique_ptr<Command> make_proxy();
 std::unique_ptr<Command> make_proxy_status();
 std::unique_ptr<Command> make_proxy_stop();
+std::unique_ptr<Command> make_proxy_install();
+std::unique_ptr<Command> make_proxy_uninstall();
 std::unique_ptr<Command> make_usage();
 std::unique_ptr<Command> make_templates_list();
 std::unique_ptr<Command> make_templates_show();
@@ -33,6 +36,7 @@ std::span<const CommandEntry> command_table() {
         {"status", "Show what is configured now, where, by whom, and what wins over it", make_status},
         {"revert", "Take back exactly what setup wrote", make_revert},
         {"doctor", "Find what is wrong with the agents, with one fix for each finding", make_doctor},
+        {"run", "Start an agent through the gateway for this one run, and write nothing", make_run},
         {"auth", "The credential: which one is used, and its token", nullptr},
         {"auth token", "Print a valid bearer token, one bare line (what helpers call)", make_auth_token},
         {"auth status", "Show which credential won, and why the others did not", make_auth_status},
@@ -48,6 +52,8 @@ std::span<const CommandEntry> command_table() {
         {"proxy status", "Show the proxies that run, and how they do", make_proxy_status},
         {"proxy stop", "End the running proxies, after the requests under way", make_proxy_stop},
         {"proxy rotate-keys", "Give the agents behind the local proxy new keys", make_proxy_rotate_keys},
+        {"proxy install", "Make the local proxy a service of your systemd", make_proxy_install},
+        {"proxy uninstall", "Take back exactly what proxy install did", make_proxy_uninstall},
         {"usage", "Report what was used through the proxy: tokens, cost, time, errors", make_usage},
         {"templates", "The templates in use, and where each comes from", nullptr},
         {"templates list", "List the agents that have a template", make_templates_list},

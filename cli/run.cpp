@@ -67,8 +67,15 @@ std::optional<std::string> empty_flag(const CLI::App* app) {
 
 } // namespace
 
-int run(const std::vector<std::string>& arguments, Context& context) {
+int run(const std::vector<std::string>& all_arguments, Context& context) {
     GlobalOptions options;
+    // What stands behind "run AGENT --" is the agent's, untouched.
+    auto arguments = all_arguments;
+    const auto dashes = std::find(arguments.begin(), arguments.end(), "--");
+    if (dashes != arguments.end() && std::find(arguments.begin(), dashes, "run") != dashes) {
+        options.rest.assign(dashes + 1, arguments.end());
+        arguments.erase(dashes, arguments.end());
+    }
     // What an error before the end of parsing needs to know.
     const auto given = [&](std::string_view flag) {
         return std::find(arguments.begin(), arguments.end(), flag) != arguments.end();

@@ -25,6 +25,7 @@ struct GlobalOptions {
     std::string profile;
     std::string workspace;
     std::string gateway;                         // of the commands that have it
+    std::vector<std::string> rest;               // of `run`: the words after "--"
     std::map<std::string, std::string> settings; // further settings that a command has flags for, by key
 };
 

@@ -76,14 +76,14 @@ _dbx_agents() {
 
 _dbx_agents_is_command() {
     case $1 in
-    'setup' | 'status' | 'revert' | 'doctor' | 'auth' | 'auth token' | 'auth status' | 'models' | 'tables' | 'tables create' | 'tables check' | 'tables ddl' | 'tables grant' | 'proxy' | 'proxy status' | 'proxy stop' | 'proxy rotate-keys' | 'usage' | 'templates' | 'templates list' | 'templates show' | 'templates export' | 'completion' | 'help') return 0 ;;
+    'setup' | 'status' | 'revert' | 'doctor' | 'run' | 'auth' | 'auth token' | 'auth status' | 'models' | 'tables' | 'tables create' | 'tables check' | 'tables ddl' | 'tables grant' | 'proxy' | 'proxy status' | 'proxy stop' | 'proxy rotate-keys' | 'proxy install' | 'proxy uninstall' | 'usage' | 'templates' | 'templates list' | 'templates show' | 'templates export' | 'completion' | 'help') return 0 ;;
     esac
     return 1
 }
 
 _dbx_agents_takes_value() {
     case $command:$1 in
-    *':--config' | *':--profile' | *':--workspace' | 'setup:--gateway' | 'setup:--model' | 'setup:--auth' | 'setup:--claude-betas' | 'doctor:--gateway' | 'auth token:--gateway' | 'auth status:--gateway' | 'models:--agent' | 'models:--gateway' | 'tables create:--catalog' | 'tables create:--schema' | 'tables create:--prefix' | 'tables create:--signals' | 'tables create:--warehouse' | 'tables create:--timeout' | 'tables check:--catalog' | 'tables check:--schema' | 'tables check:--prefix' | 'tables check:--signals' | 'tables check:--warehouse' | 'tables check:--timeout' | 'tables ddl:--catalog' | 'tables ddl:--schema' | 'tables ddl:--prefix' | 'tables ddl:--signals' | 'tables ddl:--warehouse' | 'tables ddl:--timeout' | 'tables grant:--catalog' | 'tables grant:--schema' | 'tables grant:--prefix' | 'tables grant:--signals' | 'tables grant:--warehouse' | 'tables grant:--timeout' | 'tables grant:--to' | 'proxy:--port' | 'proxy:--bind' | 'proxy:--threads' | 'proxy:--drain' | 'proxy:--rpm' | 'proxy:--tpm' | 'proxy:--max-concurrent' | 'proxy:--hold' | 'proxy:--ledger' | 'proxy:--upstream' | 'proxy:--gateway' | 'proxy:--log-level' | 'proxy status:--port' | 'proxy stop:--port' | 'usage:--since' | 'usage:--until' | 'usage:--by' | 'usage:--agent' | 'usage:--model' | 'usage:--html' | 'usage:--ledger') return 0 ;;
+    *':--config' | *':--profile' | *':--workspace' | 'setup:--gateway' | 'setup:--model' | 'setup:--auth' | 'setup:--claude-betas' | 'doctor:--gateway' | 'run:--model' | 'run:--gateway' | 'auth token:--gateway' | 'auth status:--gateway' | 'models:--agent' | 'models:--gateway' | 'tables create:--catalog' | 'tables create:--schema' | 'tables create:--prefix' | 'tables create:--signals' | 'tables create:--warehouse' | 'tables create:--timeout' | 'tables check:--catalog' | 'tables check:--schema' | 'tables check:--prefix' | 'tables check:--signals' | 'tables check:--warehouse' | 'tables check:--timeout' | 'tables ddl:--catalog' | 'tables ddl:--schema' | 'tables ddl:--prefix' | 'tables ddl:--signals' | 'tables ddl:--warehouse' | 'tables ddl:--timeout' | 'tables grant:--catalog' | 'tables grant:--schema' | 'tables grant:--prefix' | 'tables grant:--signals' | 'tables grant:--warehouse' | 'tables grant:--timeout' | 'tables grant:--to' | 'proxy:--port' | 'proxy:--bind' | 'proxy:--threads' | 'proxy:--drain' | 'proxy:--rpm' | 'proxy:--tpm' | 'proxy:--max-concurrent' | 'proxy:--hold' | 'proxy:--ledger' | 'proxy:--upstream' | 'proxy:--gateway' | 'proxy:--log-level' | 'proxy status:--port' | 'proxy stop:--port' | 'proxy install:--port' | 'proxy install:--gateway' | 'usage:--since' | 'usage:--until' | 'usage:--by' | 'usage:--agent' | 'usage:--model' | 'usage:--html' | 'usage:--ledger') return 0 ;;
     esac
     return 1
 }
@@ -120,6 +120,7 @@ _dbx_agents_flags() {
     'setup') flags+=$'\n'$'--all\n--gateway\n--model\n--auth\n--via-proxy\n--claude-betas\n--dry-run\n--check\n--print\n--yes' ;;
     'revert') flags+=$'\n'$'--all\n--force\n--list\n--dry-run\n--yes' ;;
     'doctor') flags+=$'\n'$'--gateway\n--offline' ;;
+    'run') flags+=$'\n'$'--model\n--gateway\n--dry-run' ;;
     'auth token') flags+=$'\n'$'--gateway\n--force-refresh' ;;
     'auth status') flags+=$'\n'$'--gateway\n--offline' ;;
     'models') flags+=$'\n'$'--agent\n--gateway' ;;
@@ -130,6 +131,8 @@ _dbx_agents_flags() {
     'proxy') flags+=$'\n'$'--port\n--bind\n--allow-remote\n--threads\n--drain\n--rpm\n--tpm\n--max-concurrent\n--hold\n--ledger\n--no-ledger\n--upstream\n--gateway\n--log-level' ;;
     'proxy status') flags+=$'\n'$'--port' ;;
     'proxy stop') flags+=$'\n'$'--port' ;;
+    'proxy install') flags+=$'\n'$'--port\n--gateway\n--dry-run' ;;
+    'proxy uninstall') flags+=$'\n'$'--dry-run' ;;
     'usage') flags+=$'\n'$'--since\n--until\n--by\n--agent\n--model\n--csv\n--watch\n--html\n--ledger' ;;
     esac
     _dbx_agents_offer "$flags"
@@ -137,19 +140,20 @@ _dbx_agents_flags() {
 
 _dbx_agents_argument() {
     case $command in
-    '') [[ $given == 0 ]] && _dbx_agents_offer $'setup\nstatus\nrevert\ndoctor\nauth\nmodels\ntables\nproxy\nusage\ntemplates\ncompletion\nhelp' ;;
+    '') [[ $given == 0 ]] && _dbx_agents_offer $'setup\nstatus\nrevert\ndoctor\nrun\nauth\nmodels\ntables\nproxy\nusage\ntemplates\ncompletion\nhelp' ;;
     'setup') _dbx_agents_offer "$(_dbx_agents_ask agents)" ;;
     'status') _dbx_agents_offer "$(_dbx_agents_ask agents)" ;;
     'revert') _dbx_agents_offer "$(_dbx_agents_ask agents)" ;;
     'doctor') _dbx_agents_offer "$(_dbx_agents_ask agents)" ;;
+    'run') [[ $given == 0 ]] && _dbx_agents_offer "$(_dbx_agents_ask agents)" ;;
     'auth') [[ $given == 0 ]] && _dbx_agents_offer $'token\nstatus' ;;
     'tables') [[ $given == 0 ]] && _dbx_agents_offer $'create\ncheck\nddl\ngrant' ;;
-    'proxy') [[ $given == 0 ]] && _dbx_agents_offer $'status\nstop\nrotate-keys' ;;
+    'proxy') [[ $given == 0 ]] && _dbx_agents_offer $'status\nstop\nrotate-keys\ninstall\nuninstall' ;;
     'templates') [[ $given == 0 ]] && _dbx_agents_offer $'list\nshow\nexport' ;;
     'templates show') [[ $given == 0 ]] && _dbx_agents_offer "$(_dbx_agents_ask agents)" ;;
     'templates export') [[ $given == 0 ]] && _dbx_agents_offer "$(_dbx_agents_ask agents)" ;;
     'completion') [[ $given == 0 ]] && _dbx_agents_offer $'bash\nzsh\nfish' ;;
-    'help') _dbx_agents_offer $'setup\nstatus\nrevert\ndoctor\nauth\nmodels\ntables\nproxy\nusage\ntemplates\ncompletion\nhelp\nenvironment\nexit-codes\nfiles\nsecurity' ;;
+    'help') _dbx_agents_offer $'setup\nstatus\nrevert\ndoctor\nrun\nauth\nmodels\ntables\nproxy\nusage\ntemplates\ncompletion\nhelp\nenvironment\nexit-codes\nfiles\nsecurity' ;;
     esac
 }
 

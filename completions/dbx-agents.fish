@@ -45,8 +45,8 @@ function __dbx_agents_at
     end
 end
 
-set -g __dbx_agents_commands 'setup' 'status' 'revert' 'doctor' 'auth' 'auth token' 'auth status' 'models' 'tables' 'tables create' 'tables check' 'tables ddl' 'tables grant' 'proxy' 'proxy status' 'proxy stop' 'proxy rotate-keys' 'usage' 'templates' 'templates list' 'templates show' 'templates export' 'completion' 'help'
-set -g __dbx_agents_takes_value ':--config' ':--profile' ':--workspace' 'setup:--gateway' 'setup:--model' 'setup:--auth' 'setup:--claude-betas' 'doctor:--gateway' 'auth token:--gateway' 'auth status:--gateway' 'models:--agent' 'models:--gateway' 'tables create:--catalog' 'tables create:--schema' 'tables create:--prefix' 'tables create:--signals' 'tables create:--warehouse' 'tables create:--timeout' 'tables check:--catalog' 'tables check:--schema' 'tables check:--prefix' 'tables check:--signals' 'tables check:--warehouse' 'tables check:--timeout' 'tables ddl:--catalog' 'tables ddl:--schema' 'tables ddl:--prefix' 'tables ddl:--signals' 'tables ddl:--warehouse' 'tables ddl:--timeout' 'tables grant:--catalog' 'tables grant:--schema' 'tables grant:--prefix' 'tables grant:--signals' 'tables grant:--warehouse' 'tables grant:--timeout' 'tables grant:--to' 'proxy:--port' 'proxy:--bind' 'proxy:--threads' 'proxy:--drain' 'proxy:--rpm' 'proxy:--tpm' 'proxy:--max-concurrent' 'proxy:--hold' 'proxy:--ledger' 'proxy:--upstream' 'proxy:--gateway' 'proxy:--log-level' 'proxy status:--port' 'proxy stop:--port' 'usage:--since' 'usage:--until' 'usage:--by' 'usage:--agent' 'usage:--model' 'usage:--html' 'usage:--ledger'
+set -g __dbx_agents_commands 'setup' 'status' 'revert' 'doctor' 'run' 'auth' 'auth token' 'auth status' 'models' 'tables' 'tables create' 'tables check' 'tables ddl' 'tables grant' 'proxy' 'proxy status' 'proxy stop' 'proxy rotate-keys' 'proxy install' 'proxy uninstall' 'usage' 'templates' 'templates list' 'templates show' 'templates export' 'completion' 'help'
+set -g __dbx_agents_takes_value ':--config' ':--profile' ':--workspace' 'setup:--gateway' 'setup:--model' 'setup:--auth' 'setup:--claude-betas' 'doctor:--gateway' 'run:--model' 'run:--gateway' 'auth token:--gateway' 'auth status:--gateway' 'models:--agent' 'models:--gateway' 'tables create:--catalog' 'tables create:--schema' 'tables create:--prefix' 'tables create:--signals' 'tables create:--warehouse' 'tables create:--timeout' 'tables check:--catalog' 'tables check:--schema' 'tables check:--prefix' 'tables check:--signals' 'tables check:--warehouse' 'tables check:--timeout' 'tables ddl:--catalog' 'tables ddl:--schema' 'tables ddl:--prefix' 'tables ddl:--signals' 'tables ddl:--warehouse' 'tables ddl:--timeout' 'tables grant:--catalog' 'tables grant:--schema' 'tables grant:--prefix' 'tables grant:--signals' 'tables grant:--warehouse' 'tables grant:--timeout' 'tables grant:--to' 'proxy:--port' 'proxy:--bind' 'proxy:--threads' 'proxy:--drain' 'proxy:--rpm' 'proxy:--tpm' 'proxy:--max-concurrent' 'proxy:--hold' 'proxy:--ledger' 'proxy:--upstream' 'proxy:--gateway' 'proxy:--log-level' 'proxy status:--port' 'proxy stop:--port' 'proxy install:--port' 'proxy install:--gateway' 'usage:--since' 'usage:--until' 'usage:--by' 'usage:--agent' 'usage:--model' 'usage:--html' 'usage:--ledger'
 
 complete -c dbx-agents -f
 complete -c dbx-agents -s h -l help -d 'Print this help'
@@ -62,6 +62,7 @@ complete -c dbx-agents -n "__dbx_agents_at '' 0" -a setup -d 'Configure agents: 
 complete -c dbx-agents -n "__dbx_agents_at '' 0" -a status -d 'Show what is configured now, where, by whom, and what wins over it'
 complete -c dbx-agents -n "__dbx_agents_at '' 0" -a revert -d 'Take back exactly what setup wrote'
 complete -c dbx-agents -n "__dbx_agents_at '' 0" -a doctor -d 'Find what is wrong with the agents, with one fix for each finding'
+complete -c dbx-agents -n "__dbx_agents_at '' 0" -a run -d 'Start an agent through the gateway for this one run, and write nothing'
 complete -c dbx-agents -n "__dbx_agents_at '' 0" -a auth -d 'The credential: which one is used, and its token'
 complete -c dbx-agents -n "__dbx_agents_at '' 0" -a models -d 'List the gateway\'s models, and which agents can use them'
 complete -c dbx-agents -n "__dbx_agents_at '' 0" -a tables -d 'The OpenTelemetry tables in Unity Catalog'
@@ -95,6 +96,11 @@ complete -c dbx-agents -n "__dbx_agents_at 'revert'" -f -a '(__dbx_agents_ask ag
 complete -c dbx-agents -n "__dbx_agents_at 'doctor'" -l gateway -f -r -d 'The gateway\'s root, used as it is'
 complete -c dbx-agents -n "__dbx_agents_at 'doctor'" -l offline -d 'Look at this machine only, without asking the gateway'
 complete -c dbx-agents -n "__dbx_agents_at 'doctor'" -f -a '(__dbx_agents_ask agents)'
+
+complete -c dbx-agents -n "__dbx_agents_at 'run'" -l model -f -r -d 'The model for this run'
+complete -c dbx-agents -n "__dbx_agents_at 'run'" -l gateway -f -r -d 'The gateway\'s root, as in setup'
+complete -c dbx-agents -n "__dbx_agents_at 'run'" -l dry-run -d 'Show what would be started'
+complete -c dbx-agents -n "__dbx_agents_at 'run' 0" -f -a '(__dbx_agents_ask agents)'
 
 complete -c dbx-agents -n "__dbx_agents_at 'auth' 0" -a token -d 'Print a valid bearer token, one bare line (what helpers call)'
 complete -c dbx-agents -n "__dbx_agents_at 'auth' 0" -a status -d 'Show which credential won, and why the others did not'
@@ -170,11 +176,19 @@ complete -c dbx-agents -n "__dbx_agents_at 'proxy'" -l log-level -f -r -a 'warn 
 complete -c dbx-agents -n "__dbx_agents_at 'proxy' 0" -a status -d 'Show the proxies that run, and how they do'
 complete -c dbx-agents -n "__dbx_agents_at 'proxy' 0" -a stop -d 'End the running proxies, after the requests under way'
 complete -c dbx-agents -n "__dbx_agents_at 'proxy' 0" -a rotate-keys -d 'Give the agents behind the local proxy new keys'
+complete -c dbx-agents -n "__dbx_agents_at 'proxy' 0" -a install -d 'Make the local proxy a service of your systemd'
+complete -c dbx-agents -n "__dbx_agents_at 'proxy' 0" -a uninstall -d 'Take back exactly what proxy install did'
 
 complete -c dbx-agents -n "__dbx_agents_at 'proxy status'" -l port -f -r -d 'Only the proxy on this port'
 
 complete -c dbx-agents -n "__dbx_agents_at 'proxy stop'" -l port -f -r -d 'Only the proxy on this port'
 
+
+complete -c dbx-agents -n "__dbx_agents_at 'proxy install'" -l port -f -r -d 'The port'
+complete -c dbx-agents -n "__dbx_agents_at 'proxy install'" -l gateway -f -r -d 'The gateway\'s root, as in setup'
+complete -c dbx-agents -n "__dbx_agents_at 'proxy install'" -l dry-run -d 'Print the unit'
+
+complete -c dbx-agents -n "__dbx_agents_at 'proxy uninstall'" -l dry-run -d 'Show what would be removed'
 
 complete -c dbx-agents -n "__dbx_agents_at 'usage'" -l since -f -r -d 'Requests from then on: 7d, 12h, today, 2026-11-01'
 complete -c dbx-agents -n "__dbx_agents_at 'usage'" -l until -f -r -d 'Requests before then'
@@ -197,4 +211,4 @@ complete -c dbx-agents -n "__dbx_agents_at 'templates export' 0" -f -a '(__dbx_a
 
 complete -c dbx-agents -n "__dbx_agents_at 'completion' 0" -f -a 'bash zsh fish'
 
-complete -c dbx-agents -n "__dbx_agents_at 'help'" -f -a 'setup status revert doctor auth models tables proxy usage templates completion help environment exit-codes files security'
+complete -c dbx-agents -n "__dbx_agents_at 'help'" -f -a 'setup status revert doctor run auth models tables proxy usage templates completion help environment exit-codes files security'

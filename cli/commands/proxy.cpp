@@ -1,10 +1,12 @@
 #include "cli/command.hpp"
+#include "cli/run_proxy.hpp"
 #include "cli/session.hpp"
 #include "core/edit/mask.hpp"
 #include "core/proxy/config.hpp"
 #include "core/proxy/server.hpp"
 #include "core/state/local_keys.hpp"
 #include "core/state/running_proxies.hpp"
+#include "core/system/notify.hpp"
 #include "core/system/self.hpp"
 
 #include <CLI/CLI.hpp>
@@ -38,6 +40,7 @@ class Proxy : public Command {
         app.add_option("--upstream", upstream_, "Send requests here instead of the gateway")
             ->type_name("URL");
         app.add_option("--gateway", gateway_, "The gateway's root, as in setup")->type_name("URL");
+        app.add_option("--for-runs", for_runs_)->group(""); // of `run`: the file that those who use it share
         app.add_option("--log-level", log_level_,
                        "How much is logged: debug logs every request (default: info)")
             ->type_name("warn|info|debug");
@@ -121,10 +124,21 @@ class Proxy : public Command {
             },
             session.clock(),
             [&](int port) { return read_policy(session, server_options->bind, port); },
-            [&] { return keys_text(session) != keys_seen_; },
+            [&] {
+                end_when_unused();
+                return keys_text(session) != keys_seen_;
+            },
             ledger.get(),
             *directory / "spool",
-            [&] { lock.reset(); },
+            [&] {
+                system::notify_service_manager(session.environment(), "STOPPING=1");
+                // Its port is a new one each time: nobody would take this lock again.
+                if (lock && !for_runs_.empty()) [[maybe_unused]]
+                    const auto gone = session.files().remove(state::proxy_lock_path(*directory, port_bound_));
+                lock.reset();
+                const std::lock_guard guard(guard_);
+                ending_.reset();
+            },
             [&] { return about(session); },
             [&](const std::string& line) { log(session, line); },
             [&](const std::string& line) { warn(session, line); },
@@ -151,6 +165,7 @@ class Proxy : public Command {
         } else {
             session.output().result("listening on " + address + "\n");
         }
+        system::notify_service_manager(session.environment(), "READY=1\nSTATUS=listening on " + address);
         if (no_keys_)
             session.output().warning(
                 "no agent has a key for the proxy yet: run dbx-agents setup --all --auth proxy");
@@ -168,6 +183,13 @@ class Proxy : public Command {
             ErrorKind::failed, fmt::format("a proxy of dbx-agents is already running on port {}", port),
             first ? fmt::format("it is process {}", *first) : std::string("another process holds its lock"),
             "use that one, end it with dbx-agents proxy stop, or choose another port with --port");
+    }
+
+    void end_when_unused() {
+        if (for_runs_.empty()) return;
+        const std::lock_guard guard(guard_);
+        if (ending_ || !(ending_ = nobody_uses(for_runs_))) return;
+        [[maybe_unused]] const auto asked = system::ask_to_end(system::process_id());
     }
 
     static std::string keys_text(Session& session) {
@@ -219,6 +241,7 @@ class Proxy : public Command {
         root["gateway"] = gateway_shown_;
         root["workspace"] = workspace_shown_;
         root["credential"] = credential_;
+        if (!for_runs_.empty()) root["for_runs"] = true;
         if (!ledger_shown_.empty()) root["ledger_file"] = ledger_shown_;
         // A path in them may be no UTF-8.
         const auto text = root.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
@@ -236,11 +259,13 @@ class Proxy : public Command {
 
     std::string rpm_, tpm_, concurrent_, hold_, ledger_;
     bool no_ledger_ = false;
+    std::string for_runs_;
     std::string port_, bind_, threads_, drain_, upstream_, gateway_, log_level_;
     bool allow_remote_ = false;
 
     std::mutex guard_; // of what the keeper's and the loops' threads ask for
     std::shared_ptr<databricks::TokenSource> tokens_;
+    std::optional<system::Lock> ending_; // since nobody uses it, until the port is free
     std::string credential_, gateway_shown_, workspace_shown_;
     std::string ledger_shown_; // set before the first request
     std::string keys_seen_;    // by the control thread only

@@ -157,7 +157,78 @@ void each_placeholder(std::string_view text, Use use) {
 bool is_known_placeholder(const Agent& agent, const std::string& name) {
     const auto& names = placeholder_names();
     if (std::find(names.begin(), names.end(), name) != names.end()) return true;
+    if (agent.run &&
+        (name == "no_proxy" || (name.rfind("run.", 0) == 0 && agent.run->files.contains(name.substr(4)))))
+        return true;
     return name.rfind("model.", 0) == 0 && agent.models.contains(name.substr(6));
+}
+
+bool is_secret_placeholder(const std::string& name) {
+    return name == "token" || name == "local_key";
+}
+
+RunForm read_run(Reader& reader, const Value& table, const Agent& agent) {
+    const edit::KeyPath here = {"run"};
+    RunForm run;
+    reader.known_keys(table, here,
+                      {"arguments", "unset", "reserved", "home", "environment", "files", "options"});
+    const auto need_document = [&](const std::string& document, const edit::KeyPath& path) {
+        if (!agent.documents.contains(document))
+            reader.complain(path, "there is no document " + document + " in this folder");
+    };
+    const auto below = [&](const std::string& key) -> Value {
+        if (!table.contains(key)) return Value::object();
+        if (table[key].is_object()) return table[key];
+        reader.complain(Reader::child(here, key), "'" + key + "' must be a table");
+        return Value::object();
+    };
+    run.arguments = reader.texts(table, here, "arguments");
+    run.unset = reader.texts(table, here, "unset");
+    run.reserved = reader.texts(table, here, "reserved");
+    run.home = reader.texts(table, here, "home");
+    for (const auto& file : run.home) {
+        if (!agent.file(file))
+            reader.complain(Reader::child(here, "home"), "there is no [[file]] named '" + file + "'");
+        else if (agent.file(file)->path.find('/') != std::string::npos)
+            reader.complain(Reader::child(here, "home"), "'" + file + "' is in a folder below the home");
+    }
+    if (!run.home.empty() && agent.home_variable.empty())
+        reader.complain(Reader::child(here, "home"), "[home] has no 'variable' to name it with");
+    const Value files = below("files");
+    for (const auto& item : files.items()) {
+        run.files[item.key()] = reader.text(files, {"run", "files"}, item.key());
+        need_document(run.files[item.key()], {"run", "files", item.key()});
+    }
+    const auto check = [&](const std::string& text, const edit::KeyPath& path, bool secrets) {
+        each_placeholder(text, [&](const std::string& name) {
+            if (!is_known_placeholder(agent, name) && name != "no_proxy" &&
+                !(name.rfind("run.", 0) == 0 && run.files.contains(name.substr(4))))
+                reader.complain(path, "there is no placeholder {{" + name + "}}");
+            if (!secrets && is_secret_placeholder(name))
+                reader.complain(path, "{{" + name + "}} is a secret, and an argument can be read by others");
+        });
+    };
+    for (const auto& argument : run.arguments) check(argument, Reader::child(here, "arguments"), false);
+    const Value environment = below("environment");
+    for (const auto& item : environment.items()) {
+        const edit::KeyPath path = {"run", "environment", item.key()};
+        RunForm::Variable& variable = run.environment[item.key()];
+        if (item.value().is_object()) {
+            reader.known_keys(item.value(), path, {"document"});
+            variable.document = reader.text(item.value(), path, "document", true);
+            need_document(variable.document, path);
+        } else {
+            variable.value = reader.text(environment, {"run", "environment"}, item.key());
+            check(variable.value, path, true);
+        }
+    }
+    const Value options = below("options");
+    for (const auto& item : options.items()) {
+        const auto document = reader.text(options, {"run", "options"}, item.key());
+        need_document(document, {"run", "options", item.key()});
+        run.options.push_back({item.key(), document});
+    }
+    return run;
 }
 
 void flatten(const Value& value, const std::vector<edit::KeyPath>& whole, edit::KeyPath& path,
@@ -256,6 +327,12 @@ std::optional<edit::Format> edit_format(FileFormat format) {
     return std::nullopt;
 }
 
+std::optional<edit::Format> document_format(std::string_view name) {
+    if (name.ends_with(".toml")) return edit::Format::toml;
+    if (name.ends_with(".json")) return edit::Format::json;
+    return std::nullopt;
+}
+
 const AgentFile* Agent::file(std::string_view file_name) const {
     const auto found =
         std::find_if(files.begin(), files.end(), [&](const AgentFile& f) { return f.name == file_name; });
@@ -294,7 +371,7 @@ Result<Agent> read_agent(std::string name, std::string origin, std::map<std::str
     reader.known_keys(root, {},
                       {"format", "display_name", "always", "order", "loopback", "route", "auth",
                        "token_variable", "program", "home", "models", "requires", "file", "part", "shadow",
-                       "warn", "note"});
+                       "warn", "note", "run"});
     if (!root.contains("format") || root["format"] != 1)
         reader.complain({"format"}, "the first key must be 'format = 1': this program reads no other format");
     agent.display_name = reader.text(root, {}, "display_name", true);
@@ -354,10 +431,11 @@ Result<Agent> read_agent(std::string name, std::string origin, std::map<std::str
             {reader.text(item, path, "auth", true), reader.text(item, path, "version", true)});
     });
     reader.each(root, "file", [&](const Value& item, const edit::KeyPath& path) {
-        reader.known_keys(item, path, {"name", "path", "format", "print"});
+        reader.known_keys(item, path, {"name", "path", "instead", "format", "print"});
         AgentFile file;
         file.name = reader.text(item, path, "name", true);
         file.path = reader.text(item, path, "path", true);
+        file.instead = reader.text(item, path, "instead");
         file.print = reader.flag(item, path, "print", false);
         if (const auto format = file_format(reader.text(item, path, "format", true))) {
             file.format = *format;
@@ -456,16 +534,16 @@ Result<Agent> read_agent(std::string name, std::string origin, std::map<std::str
                                 "there is no placeholder {{" + placeholder + "}}");
         });
     });
+    if (root.contains("run")) agent.run = read_run(reader, table("run"), agent);
     if (reader.error()) return fail(*reader.error());
 
     // Every document must parse, and every placeholder must be one that will be filled.
-    std::set<std::string> checked;
-    for (const auto& part : agent.parts) {
-        if (part.document.empty() || !checked.insert(part.document).second) continue;
-        const std::string& body = agent.documents.at(part.document);
-        const std::string where =
-            (agent.origin == "built-in" ? agent.name : agent.origin) + "/" + part.document;
-        if (const auto format = edit_format(agent.file(part.file)->format)) {
+    const std::string folder = agent.origin == "built-in" ? agent.name : agent.origin;
+    const auto check = [&](const std::string& file, std::optional<edit::Format> format,
+                           bool secrets) -> Result<void> {
+        const std::string& body = agent.documents.at(file);
+        const std::string where = folder + "/" + file;
+        if (format) {
             if (const auto parsed = edit::Document::parse(*format, body); !parsed)
                 return fail(ErrorKind::usage, "cannot use the template " + where + ": " + parsed.error().what,
                             parsed.error().why, "correct that line, or move the folder away");
@@ -473,16 +551,39 @@ Result<Agent> read_agent(std::string name, std::string origin, std::map<std::str
         std::size_t line = 0;
         for (const auto& row : split(body, '\n')) {
             ++line;
-            std::string bad;
+            std::string bad, secret;
             each_placeholder(row, [&](const std::string& placeholder) {
                 if (bad.empty() && !is_known_placeholder(agent, placeholder)) bad = placeholder;
+                if (!secrets && is_secret_placeholder(placeholder)) secret = placeholder;
             });
+            const std::string at = "cannot use the template " + where + ":" + std::to_string(line);
             if (!bad.empty())
-                return fail(ErrorKind::usage, "cannot use the template " + where + ":" + std::to_string(line),
-                            "there is no placeholder {{" + bad + "}}",
+                return fail(ErrorKind::usage, at, "there is no placeholder {{" + bad + "}}",
                             "use one of: " + join(placeholder_names(), ", ") +
-                                ", model.NAME for a name in [models]");
+                                ", model.NAME for a name in [models], run.NAME for one in [run.files]");
+            if (!secret.empty())
+                return fail(ErrorKind::usage, at,
+                            "{{" + secret + "}} is a secret, and an argument can be read by other processes",
+                            "put it into [run.environment] or [run.files]");
         }
+        return {};
+    };
+    std::set<std::string> checked;
+    for (const auto& part : agent.parts) {
+        if (part.document.empty() || !checked.insert(part.document).second) continue;
+        if (auto good = check(part.document, edit_format(agent.file(part.file)->format), true); !good)
+            return fail(good.error());
+    }
+    if (agent.run) {
+        for (const auto& option : agent.run->options)
+            if (auto good = check(option.document, document_format(option.document), false); !good)
+                return fail(good.error());
+        for (const auto& [unused, file] : agent.run->files)
+            if (auto good = check(file, document_format(file), true); !good) return fail(good.error());
+        for (const auto& [unused, variable] : agent.run->environment)
+            if (!variable.document.empty())
+                if (auto good = check(variable.document, document_format(variable.document), true); !good)
+                    return fail(good.error());
     }
     return agent;
 }
@@ -504,6 +605,22 @@ Result<system::Path> user_templates(const system::Environment& environment) {
     if (!directory) return directory;
     return *directory / "templates";
 }
+
+namespace {
+
+// Of two names that the agent reads, the one that counts here.
+Result<void> choose_paths(Agent& agent, const system::Environment& environment, system::FileSystem& files) {
+    for (auto& file : agent.files) {
+        if (file.instead.empty()) continue;
+        const auto home = home_of(agent, environment);
+        if (!home) return fail(home.error());
+        const auto status = files.status(*home / file.instead);
+        if (status && status->kind != system::FileKind::missing) file.path = file.instead;
+    }
+    return {};
+}
+
+} // namespace
 
 Result<Catalogue> load_catalogue(const system::Environment& environment, system::FileSystem& files) {
     std::map<std::string, std::pair<std::string, std::map<std::string, std::string>>> folders;
@@ -541,6 +658,7 @@ Result<Catalogue> load_catalogue(const system::Environment& environment, system:
     for (auto& [name, folder] : folders) {
         auto agent = read_agent(name, folder.first, std::move(folder.second));
         if (agent) {
+            if (auto chosen = choose_paths(*agent, environment, files); !chosen) return fail(chosen.error());
             catalogue.agents.push_back(std::move(*agent));
         } else {
             catalogue.broken.emplace(name, agent.error()); // its own agent's problem, nobody else's
@@ -585,6 +703,10 @@ Result<std::vector<Leaf>> render(const Agent& agent, const Part& part, edit::For
     for (auto& leaf : leaves) {
         std::string unknown;
         leaf.value = fill(leaf.value, variables, leaf.secret, unknown);
+        for (auto& name : leaf.path) {
+            const Value filled = fill(name, variables, leaf.secret, unknown);
+            if (filled.is_string()) name = filled.get<std::string>();
+        }
         if (!unknown.empty())
             return fail(ErrorKind::failed, "cannot fill the template " + agent.name + "/" + part.document,
                         "nothing is known for {{" + unknown + "}} in this situation");

@@ -27,9 +27,13 @@ std::optional<FileFormat> file_format(std::string_view name);
 // nullopt for text.
 std::optional<edit::Format> edit_format(FileFormat format);
 
+// Of a document that belongs to no [[file]], by the end of its name; nullopt: plain text.
+std::optional<edit::Format> document_format(std::string_view name);
+
 struct AgentFile {
     std::string name;
-    std::string path; // below the agent's home, or absolute
+    std::string path;    // below the agent's home, or absolute
+    std::string instead; // the path where that one is there: the agent reads both, and it wins
     FileFormat format = FileFormat::text;
     bool print = false; // its content is what the user came for (Cursor's guide)
 };
@@ -94,6 +98,29 @@ struct Requirement {
     std::string version;
 };
 
+// How the agent is started for one run without a file of its own: what its command line and its environment
+// say instead. Always through the local proxy, so the only secret is the local key, and that never stands in
+// an argument. Besides the placeholders of every document there is {{no_proxy}}: the shell's entries, and the
+// loopback addresses.
+struct RunForm {
+    struct Variable {
+        std::string value;    // with placeholders
+        std::string document; // or the whole of this document, as one text
+    };
+    struct Option {
+        std::string flag; // before each leaf of the document: -c key=value
+        std::string document;
+    };
+    std::map<std::string, Variable> environment;
+    std::vector<std::string> unset;     // variables that would win over ours
+    std::vector<std::string> arguments; // before the user's own
+    std::vector<Option> options;        //
+    std::map<std::string, std::string>
+        files;                         // name -> document: {{run.NAME}} is a private file that holds it
+    std::vector<std::string> reserved; // flags of the agent that only one can have, and we need
+    std::vector<std::string> home;     // [[file]]s that stand changed in a home of the run's own
+};
+
 // Versions in which the agent does not work behind the gateway.
 struct BadVersions {
     std::string from, below, text;
@@ -122,6 +149,7 @@ struct Agent {
     std::vector<Shadow> shadows;
     std::vector<Warning> warnings;
     std::vector<Note> notes;
+    std::optional<RunForm> run;
     std::map<std::string, std::string> documents; // file name -> text, agent.toml included
 
     const AgentFile* file(std::string_view file_name) const;

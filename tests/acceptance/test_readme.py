@@ -23,6 +23,8 @@ GUIDES = sorted([ROOT / "README.md", *ROOT.glob("CONTRIBUTING.md"), *ROOT.glob("
 
 # Blocks that do not run here, by how their first command begins, and where they are covered instead.
 ELSEWHERE = {
+    "dbx-agents run codex": "it wants the agent itself: test_run.py, and scripts/e2e.sh with the real ones",
+    "dbx-agents proxy install": "it wants a service manager: test_service.py compares the block",
     "cmake -S . -B build/release": "building takes minutes: scripts/test.sh and scripts/install.sh do it",
 }
 

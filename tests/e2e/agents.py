@@ -130,6 +130,9 @@ class Codex:
                      quick=True, behind=True),
             Scenario("proxy", "proxy, over a `profile` of the user; then Codex rewrites its file",
                      self.seeds("codex/20-profile-between-keys.toml", "codex-env/02-stale-token.env"), rewrite=True),
+            Scenario("run", "`dbx-agents run`, behind a company's proxy",
+                     self.seeds("codex/25-model-and-provider.toml", "codex-env/02-stale-token.env"), quick=True, behind=True,
+                     new_only=True),
         ]
 
     def binary(self, prefix):
@@ -187,6 +190,8 @@ class Claude:
             Scenario("proxy", "proxy, over an old token, helper and no_proxy", self.seeds("claude/16-old-token-and-helper.json"), quick=True),
             Scenario("proxy", "proxy, model alias and sub-agents; then Claude Code rewrites its file",
                      self.seeds("claude/01-dotfiles.json"), turn="side", rewrite=True),
+            Scenario("run", "`dbx-agents run`, over an old token, helper and no_proxy", self.seeds("claude/16-old-token-and-helper.json"),
+                     quick=True),
         ]
 
     def binary(self, prefix):
@@ -285,6 +290,8 @@ class Gemini:
             Scenario("proxy", "proxy, web search and sub-agent; then Gemini CLI rewrites its file",
                      self.seeds("gemini-env/12-the-document.env", "gemini-settings/05-minified.json"), turn="side", new_only=True,
                      rewrite=True),
+            Scenario("run", "`dbx-agents run`, over a personal key", self.seeds("gemini-env/01-personal.env", "gemini-settings/01-legacy-flat.json"),
+                     quick=True, new_only=True),
         ]
 
     def binary(self, prefix):
@@ -338,4 +345,92 @@ class Gemini:
         return []
 
 
-AGENTS = [Codex(), Claude(), Gemini()]
+# ---------------------------------------------------------------- OpenCode
+
+
+class OpenCode:
+    name, title, package = "opencode", "OpenCode", "opencode-ai"
+    proxy_cases = False  # bad weather is played with the others
+    versions = ["latest"]
+    token_variable = "DATABRICKS_TOKEN"
+    ours = {".config/opencode/opencode.json", ".config/opencode/opencode.jsonc"}
+    parse = {name: readers.commented_json for name in ours}
+
+    def scenarios(self):
+        def seeds(file, where="opencode.json"):
+            return {".config/opencode/" + where: user_file("opencode/" + file)}
+
+        return [
+            Scenario("pat", "pat, over another provider", seeds("01-other-provider.json")),
+            Scenario("env", "env, over a commented opencode.jsonc", seeds("02-comments.jsonc", "opencode.jsonc"), quick=True),
+            Scenario("proxy", "proxy, over a commented opencode.jsonc", seeds("02-comments.jsonc", "opencode.jsonc"), quick=True),
+            Scenario("run", "`dbx-agents run`, over another provider", seeds("01-other-provider.json"), quick=True, behind=True),
+        ]
+
+    def binary(self, prefix):
+        # The package's `opencode` is linked by its install script; the program is in the platform's package.
+        machine = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+        return prefix / f"node_modules/opencode-{sys.platform}-{machine}/bin/opencode"
+
+    def command(self, program, scene, scenario):
+        return [program, "run", "say hi"]
+
+    def environment(self, scenario):
+        return {"OPENCODE_DISABLE_MODELS_FETCH": "1", "OPENCODE_DISABLE_AUTOUPDATE": "1", **(BEHIND if scenario.behind else DIRECT)}
+
+    def script(self, scenario, tools):
+        return None
+
+    def answer(self, turn):
+        return turn.out.strip()
+
+    def check(self, entries, token, scenario):
+        # The session's title is asked of the small model, beside the turn.
+        models = check_calls(entries, token, lambda path: path == "/ai-gateway/anthropic/v1/messages", {})
+        want(set(models) <= {"databricks-claude-opus-4-6", "databricks-claude-haiku-4-5"} and "databricks-claude-opus-4-6" in models,
+             f"models {models}")
+        return []
+
+
+# ---------------------------------------------------------------- GitHub Copilot CLI
+
+
+class Copilot:
+    name, title, package = "copilot", "GitHub Copilot CLI", "@github/copilot"
+    proxy_cases = False
+    versions = ["latest"]
+    token_variable = "COPILOT_PROVIDER_BEARER_TOKEN"
+    ours = {".config/dbx-agents/copilot.env"}
+    parse = {}
+
+    def scenarios(self):
+        return [Scenario(form, form, {}, quick=form == "helper") for form in ("helper", "pat", "env", "proxy")] + [
+            Scenario("run", "`dbx-agents run`", {}, quick=True, behind=True)]
+
+    def binary(self, prefix):
+        machine = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+        return prefix / f"node_modules/@github/copilot-{sys.platform}-{machine}/copilot"
+
+    def command(self, program, scene, scenario):
+        words = [program, "-p", "say hi", "--silent", "--no-color"]
+        if scenario.form == "run":
+            return words
+        # As setup says: the shell reads the file.
+        return ["/bin/sh", "-c", 'set -a; . ~/.config/dbx-agents/copilot.env; set +a; exec "$@"', "sh", *words]
+
+    def environment(self, scenario):
+        return dict(BEHIND if scenario.behind else DIRECT)
+
+    def script(self, scenario, tools):
+        return None
+
+    def answer(self, turn):
+        return turn.out.strip()
+
+    def check(self, entries, token, scenario):
+        models = check_calls(entries, token, lambda path: path == "/ai-gateway/mlflow/v1/chat/completions", {})
+        want(set(models) == {"databricks-gpt-5-2"}, f"models {models}")
+        return []
+
+
+AGENTS = [Codex(), Claude(), Gemini(), OpenCode(), Copilot()]

@@ -106,7 +106,7 @@ def play(agent, scenario, prefix, options, workspace, number, tools):
     token = f"dapi{scenario.form}{number:04}".ljust(36, "e")
     workspace.control("POST", "tokens", {"value": token, "owner": "ada@example.com"})
     files = dict(scenario.files)
-    if scenario.form in ("helper", "proxy"):
+    if scenario.form in ("helper", "proxy", "run"):
         files[".databrickscfg"] = f"[DEFAULT]\nhost = {url}\ntoken = {token}\n".encode()
     scene = Scene(options.scenes, agent, prefix, options.program, files)
     proxy = None
@@ -119,12 +119,14 @@ def play(agent, scenario, prefix, options, workspace, number, tools):
             setup.append(f"--via-proxy={port}")
         if scenario.telemetry:
             setup += telemetry.prepare(scene, scenario, url, token, f"row{number}")
-        scene.dbx_agents(*setup, "--yes", **given)
+        if scenario.form != "run":
+            scene.dbx_agents(*setup, "--yes", **given)
         written = scene.snapshot()
-        scene.dbx_agents(*setup, "--check", **given)
-        status = json.loads(scene.dbx_agents("status", agent.name, "--json").out)["agents"][0]
-        want(status["configured"] and status["version"] == installed_version(agent, prefix),
-             f"status says configured {status['configured']}, version {status['version']}")
+        if scenario.form != "run":
+            scene.dbx_agents(*setup, "--check", **given)
+            status = json.loads(scene.dbx_agents("status", agent.name, "--json").out)["agents"][0]
+            want(status["configured"] and status["version"] == installed_version(agent, prefix),
+                 f"status says configured {status['configured']}, version {status['version']}")
         if scenario.form == "helper":
             printed = scene.dbx_agents("auth", "token", "--workspace", url).out
             want(printed == token + "\n", f"auth token printed {printed!r}")
@@ -143,8 +145,14 @@ def play(agent, scenario, prefix, options, workspace, number, tools):
             exported["OTEL_EXPORTER_OTLP_HEADERS"] = "Authorization=Bearer " + token
         program = agent.binary(prefix)
         environment = scene.environment(**agent.environment(scenario), **exported)
+        command = agent.command(program, scene, scenario)
+        if scenario.form == "run":
+            # What npm links may be a stub until its install script has run.
+            (scene.bin / agent.name).unlink()
+            (scene.bin / agent.name).symlink_to(command[0])
+            command = [scene.bin / "dbx-agents", "run", agent.name, "--workspace", url, "--", *command[1:]]
         start = time.monotonic()
-        turn = run(agent.command(program, scene, scenario), environment, scene.project, TURN_SECONDS)
+        turn = run(command, environment, scene.project, TURN_SECONDS)
         seconds = time.monotonic() - start
         turn.entries = workspace.requests()
         if scenario.telemetry:
@@ -172,6 +180,12 @@ def play(agent, scenario, prefix, options, workspace, number, tools):
             raise Unexpected(f"{wrong!r}\n--- the workspace saw\n" + "\n".join(map(shape, turn.entries)) +
                              f"\n--- stdout\n{clip(turn.out)}\n--- stderr\n{clip(turn.err)}" + (f"\n--- the proxy told\n{clip(proxy.told())}" if proxy else "")) from wrong
 
+        if scenario.form == "run":
+            changed = [name for name in agent.ours if used.get(name) != before.get(name)]
+            want(not changed, f"run changed {changed}")
+            left = [path.name for path in (scene.home / ".local/state/dbx-agents").glob("proxy-*.lock")]
+            want(not left, f"its proxy has left {left}")
+            return "ok", seconds
         scene.dbx_agents("revert", agent.name, "--yes")
         by_key = check_reverted(agent, before, written, used, scene.snapshot())
         want(by_key or not scenario.rewrite, f"{agent.title} was to rewrite its file, and did not")
@@ -308,7 +322,9 @@ def main():
                         print(f"FAILED {name}: {wrong}\n", file=sys.stderr, flush=True)
                     (exported if scenario.telemetry else rows).append((agent.title, number, scenario.title, outcome, "" if seconds is None else f"{seconds:.1f} s"))
                     say(f"{name}: {outcome}")
-            for number, (agent, version, _) in enumerate(plan if options.part in (None, "proxy") else [], 1):
+            for number, (agent, version, _) in enumerate(plan if options.part != "turns" else [], 1):
+                if not getattr(agent, "proxy_cases", True):
+                    continue
                 prefix = prefixes[agent, version]
                 cases += play_cases(agent, installed_version(agent, prefix), agent.versions.index(version), prefix, options, workspace,
                                     number, say)

@@ -34,7 +34,8 @@ TEST_CASE("every built-in template is one that would be accepted from a user") {
         dbx::tests::FakeEnvironment(std::map<std::string, std::string>{{"HOME", "/nowhere"}}), files);
     REQUIRE(catalogue);
     CHECK(catalogue->broken.empty());
-    CHECK(catalogue->names() == std::vector<std::string>{"cursor", "codex", "gemini", "claude"});
+    CHECK(catalogue->names() ==
+          std::vector<std::string>{"cursor", "codex", "gemini", "claude", "opencode", "copilot"});
 }
 
 TEST_CASE("placeholders are filled with values of their own type, and secrets are known") {
