@@ -30,10 +30,14 @@ std::optional<edit::Format> edit_format(FileFormat format);
 // Of a document that belongs to no [[file]], by the end of its name; nullopt: plain text.
 std::optional<edit::Format> document_format(std::string_view name);
 
+// Whose file it is: the user's, or everybody's on the machine, which administrators write.
+enum class Scope { user, managed };
+
 struct AgentFile {
     std::string name;
     std::string path;    // below the agent's home, or absolute
     std::string instead; // the path where that one is there: the agent reads both, and it wins
+    Scope scope = Scope::user;
     FileFormat format = FileFormat::text;
     bool print = false; // its content is what the user came for (Cursor's guide)
 };
@@ -153,6 +157,7 @@ struct Agent {
     std::map<std::string, std::string> documents; // file name -> text, agent.toml included
 
     const AgentFile* file(std::string_view file_name) const;
+    bool has_files_for(Scope scope) const;
 };
 
 // Reads one agent from its files. Errors name the file and the line: a key that does not exist, a missing

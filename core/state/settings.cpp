@@ -94,13 +94,16 @@ Result<Settings> Settings::load(const Sources& sources, const system::Environmen
         for (const auto& entry : *entries) {
             const std::string top = entry.key.substr(0, entry.key.find('.'));
             const std::string at = shown + ":" + std::to_string(entry.line);
-            if (rank == Rank::organisation_config && entry.key == "locked") {
-                if (!entry.strings)
+            if (rank == Rank::organisation_config && top == "locked") {
+                const auto index = entry.key.find_first_not_of("0123456789", top.size() + 1);
+                if (entry.key.size() > top.size() && index == std::string::npos) {
+                    locks.push_back({entry.value, at});
+                } else if (entry.key != "locked" || entry.value != "[]") {
                     return fail(ErrorKind::file, "cannot use " + shown,
                                 "line " + std::to_string(entry.line) +
                                     ": 'locked' is not an array of keys, such as [\"workspace\"]",
                                 "correct that line in " + shown);
-                for (const auto& key : *entry.strings) locks.push_back({key, at});
+                }
                 continue;
             }
             if (rank == Rank::organisation_config && entry.key == "contact") {
