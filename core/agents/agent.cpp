@@ -705,13 +705,13 @@ Result<system::Path> path_of(const Agent& agent, const AgentFile& file,
     return *home / file.path;
 }
 
-Result<std::vector<Leaf>> render(const Agent& agent, const Part& part, edit::Format format,
-                                 const Variables& variables) {
-    const auto parsed = edit::Document::parse(format, agent.documents.at(part.document));
+Result<std::vector<Leaf>> render(const Agent& agent, const std::string& document, edit::Format format,
+                                 const Variables& variables, const std::vector<edit::KeyPath>& whole) {
+    const auto parsed = edit::Document::parse(format, agent.documents.at(document));
     if (!parsed) return fail(parsed.error());
     std::vector<Leaf> leaves;
     edit::KeyPath path;
-    flatten((*parsed)->value(), part.replace, path, leaves);
+    flatten((*parsed)->value(), whole, path, leaves);
     for (auto& leaf : leaves) {
         std::string unknown;
         leaf.value = fill(leaf.value, variables, leaf.secret, unknown);
@@ -720,7 +720,7 @@ Result<std::vector<Leaf>> render(const Agent& agent, const Part& part, edit::For
             if (filled.is_string()) name = filled.get<std::string>();
         }
         if (!unknown.empty())
-            return fail(ErrorKind::failed, "cannot fill the template " + agent.name + "/" + part.document,
+            return fail(ErrorKind::failed, "cannot fill the template " + agent.name + "/" + document,
                         "nothing is known for {{" + unknown + "}} in this situation");
     }
     return leaves;

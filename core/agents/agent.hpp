@@ -198,9 +198,10 @@ struct Leaf {
     bool secret = false; // a secret went into it
 };
 
-// The leaves of a part's document in order. An unknown placeholder is an error of kind failed.
-Result<std::vector<Leaf>> render(const Agent& agent, const Part& part, edit::Format format,
-                                 const Variables& variables);
+// The leaves of a document in order; tables at one of `whole` are one value each. An unknown placeholder is
+// an error of kind failed.
+Result<std::vector<Leaf>> render(const Agent& agent, const std::string& document, edit::Format format,
+                                 const Variables& variables, const std::vector<edit::KeyPath>& whole = {});
 Result<std::string> render_note(const Agent& agent, const Note& note, const Variables& variables);
 Result<std::string> render_text(const Agent& agent, const std::string& document, const Variables& variables);
 

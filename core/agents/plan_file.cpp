@@ -451,7 +451,7 @@ Result<Wanted> collect(const Agent& agent, const AgentFile& file, const Facts& f
             wanted.text = wanted.text.value_or("") + *text;
             continue;
         }
-        auto leaves = render(agent, part, *format, variables);
+        auto leaves = render(agent, part.document, *format, variables, part.replace);
         if (!leaves) return fail(leaves.error());
         if (*format == edit::Format::dotenv && !part.only_present) {
             if (const auto text = render_text(agent, part.document, variables))

@@ -46,7 +46,7 @@ TEST_CASE("placeholders are filled with values of their own type, and secrets ar
                         {"token", "secret"},
                         {"helper.args", edit::Value::array({"a", "b"})}};
     variables.secrets = {"token"};
-    const auto leaves = render(*agent, agent->parts.front(), edit::Format::json, variables);
+    const auto leaves = render(*agent, agent->parts.front().document, edit::Format::json, variables);
     REQUIRE(leaves);
     CHECK((*leaves)[0].value == "https://g/{{token}}/x"); // what a variable brings in is not searched again
     CHECK_FALSE((*leaves)[0].secret);

@@ -40,7 +40,7 @@ class FakeConsole : public system::Console {
 struct Scene {
     explicit Scene(std::deque<std::string> lines, int width = 80)
         : console(std::move(lines), width)
-        , output(console, {false, false, Output::Verbosity::normal})
+        , output(console, {false, false, false, Output::Verbosity::normal})
         , questions(console, output) {}
     FakeConsole console;
     Output output;
