@@ -20,8 +20,7 @@ void ClientConnection::start() {
 
 void ClientConnection::close(std::string_view why) {
     if (phase_ == Phase::closed) return;
-    const bool was_active = exchange_.policy != nullptr;
-    if (was_active) Counters::subtract(loop_.mutable_counters().active);
+    if (exchange_.under_way) Counters::subtract(loop_.mutable_counters().active);
     if (exchange_.in_line) exchange_.policy->limits->cancel(exchange_.ticket);
     settle(usage::End::cut, why, Then::nothing);
     phase_ = Phase::closed;
@@ -204,7 +203,6 @@ void ClientConnection::begin_request(const Head& head, std::size_t head_bytes) {
     exchange_.keep_alive = head.keep_alive;
     exchange_.dialect = dialect_of(head.target.substr(0, head.target.find('?')));
     exchange_.chunked = head.chunked;
-    Counters::add(counters.active);
     kept_ = !head.content_length || *head.content_length <= keep_body_bytes;
 
     auto verdict = admit(head, exchange_.policy->gate);
@@ -233,6 +231,8 @@ void ClientConnection::begin_request(const Head& head, std::size_t head_bytes) {
         answer(200, "text/plain", "");
         return;
     }
+    Counters::add(counters.active);
+    exchange_.under_way = true;
     if (route.destination == Destination::relay) {
         if (begin_telemetry(head, route)) begin_body(head, head_bytes);
         return;
@@ -481,7 +481,7 @@ void ClientConnection::flushed() {
 
 void ClientConnection::finish() {
     const bool stays = exchange_.keep_alive && !close_when_done_ && !loop_.draining() && body_complete();
-    if (exchange_.policy != nullptr) Counters::subtract(loop_.mutable_counters().active);
+    if (exchange_.under_way) Counters::subtract(loop_.mutable_counters().active);
     exchange_ = {};
     if (stays)
         next_request();

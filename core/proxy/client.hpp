@@ -87,6 +87,7 @@ class ClientConnection final : public std::enable_shared_from_this<ClientConnect
         std::optional<usage::Meter> meter;
         usage::Ledger::Ticket row;
         Limits::Limiter::TicketId ticket = 0;
+        bool under_way = false; // counted as active
         bool in_line = false;
         bool gives_up_at_429 = false;
         std::string limit_hit;

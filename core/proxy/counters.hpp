@@ -10,7 +10,7 @@ struct Counters {
     using Count = std::atomic<std::uint64_t>;
     Count connections = 0;       // open now
     Count connections_total = 0; //
-    Count active = 0;            // requests under way
+    Count active = 0;            // accepted requests under way
     Count accepted = 0;          // key, Host, path and framing were good
     Count turned_away = 0;       // they were not
     Count answered_2xx = 0;
