@@ -82,11 +82,19 @@ bool Loop::record(usage::Ledger::Record record, ClientConnection* whose, std::ui
     if (settled_.empty() && counters_.active.load(std::memory_order_relaxed) <= 1 &&
         shared_.ledger->commit({&record, 1}))
         return true;
-    if (settled_.empty()) asio::post(io_, [this] { end_turn(); });
+    if (settled_.empty()) asio::post(io_, [this] { gather_settled(); });
     settled_.push_back(std::move(record));
     settlers_.push_back(
         {whose != nullptr ? whose->weak_from_this() : std::weak_ptr<ClientConnection>(), number});
     return false;
+}
+
+void Loop::gather_settled() {
+    // A commit costs more than a row in it. While others are under way, what is ready by now comes first.
+    if (counters_.active.load(std::memory_order_relaxed) > settled_.size())
+        asio::post(io_, [this] { end_turn(); });
+    else
+        end_turn();
 }
 
 void Loop::end_turn() {

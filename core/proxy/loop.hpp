@@ -90,6 +90,7 @@ class Loop {
     void admit_socket(Socket socket);
     void tick();
     void end_if_drained();
+    void gather_settled();
     void end_turn();
 
     const Shared shared_;

@@ -21,7 +21,7 @@ using Steady = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
 constexpr std::size_t group_rows = 512;
-constexpr int checkpoint_pages = 2'000; // 4 MB of log, in a new file
+constexpr int checkpoint_pages = 4'000; // 8 MB of log, in a new file
 constexpr auto look_every = 5s;
 constexpr auto look_at_path_every = 100ms;
 constexpr auto rest_before_checkpoint = 5s;

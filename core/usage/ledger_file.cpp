@@ -223,10 +223,11 @@ FileResult<LedgerFile> LedgerFile::open(const system::Path& path, system::FileSy
     }
     // Where the file system has no shared memory for a log (some network disks) SQLite keeps its old journal:
     // slower, with the same promise.
-    // Small pages: a commit writes whole ones. They count for a new file only.
-    for (const char* sql :
-         {"PRAGMA page_size = 2048", "PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL",
-          "PRAGMA wal_autocheckpoint = 0", "PRAGMA cache_size = -1024"}) {
+    // Small pages: a commit writes whole ones. They count for a new file only. A log that a migration or a
+    // long report made large is cut to 32 MB again.
+    for (const char* sql : {"PRAGMA page_size = 2048", "PRAGMA journal_mode = WAL",
+                            "PRAGMA synchronous = NORMAL", "PRAGMA wal_autocheckpoint = 0",
+                            "PRAGMA journal_size_limit = 33554432", "PRAGMA cache_size = -1024"}) {
         if (auto done = file.run(sql); !done) return tl::unexpected(done.error());
     }
     if (auto done = file.migrate(); !done) return tl::unexpected(done.error());

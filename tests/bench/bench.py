@@ -485,7 +485,7 @@ def sse_scenario(world, table, label, upstream, count, events, gap_us, goals):
     options = world.options
     started = with_peers(world, options.peers, upstream)
     seconds = max(options.seconds, 0.5 if options.quick else 3)
-    delay, tail, cost = ({name: [] for name in (*options.peers, "direct")} for _ in range(3))
+    delay, tail, first, cost = ({name: [] for name in (*options.peers, "direct")} for _ in range(4))
     errors = 0
     try:
         order = (*options.peers, "direct") if upstream == "stream" else options.peers
@@ -498,6 +498,7 @@ def sse_scenario(world, table, label, upstream, count, events, gap_us, goals):
                 raise SystemExit(f"bench: no event came through {name}")
             delay[name].append(result["p50_us"])
             tail[name].append(result["p99_us"])
+            first[name].append(result["first_p50_us"])
             if process:
                 cost[name].append((cpu_seconds(process.pid) - before) * 1e6 / result["events"])
     finally:
@@ -507,6 +508,10 @@ def sse_scenario(world, table, label, upstream, count, events, gap_us, goals):
     medians = lambda values: {n: median(v) for n, v in values.items() if v}
     table.add(label, "delay p50 µs", medians(delay), goals[0], "lower", note=f"{errors} errors " if errors else "")
     table.add(label, "delay p99 µs", medians(tail))
+    if first["direct"]:
+        table.add(label, "first event, added p50 µs", {n: v - median(first["direct"]) for n, v in medians(first).items() if n != "direct"})
+    if first["direct"] and first.get(BOOKS) and count == 1:
+        table.add(f"{label}, with books", "first event, added p50 µs", {"dbx-agents": median(first[BOOKS]) - median(first["direct"])}, absolute=150)
     table.add(label, "CPU µs / event", medians(cost), goals[1], "lower")
     say(f"  {label}: {', '.join(f'{n} {median(delay[n]):.0f} µs' for n in delay if delay[n])}")
 

@@ -368,7 +368,7 @@ class Streams {
             const int fd = connect_to(wishes_.port);
             ::fcntl(fd, F_SETFL, O_NONBLOCK);
             epoll_.add(fd, EPOLLIN);
-            states_[fd] = {};
+            states_[fd].asked_at = now_ns();
             const timespec pause{0, static_cast<long>(gap_ns_ / static_cast<std::int64_t>(wishes_.streams))};
             send_all(fd, request_);
             ::nanosleep(&pause, nullptr); // spread over one gap
@@ -379,22 +379,24 @@ class Streams {
             const int count = epoll_.wait(events, 100);
             for (int i = 0; i < count; ++i) read(events[static_cast<std::size_t>(i)].data.fd);
         }
-        std::sort(delays_.begin(), delays_.end());
-        const auto at = [&](double part) {
-            return delays_.empty() ? 0.0
-                                   : static_cast<double>(delays_[static_cast<std::size_t>(
-                                         part * static_cast<double>(delays_.size() - 1))]) /
-                                         1000.0;
+        const auto at = [](std::vector<std::int64_t>& values, double part) {
+            std::sort(values.begin(), values.end());
+            return values.empty() ? 0.0
+                                  : static_cast<double>(values[static_cast<std::size_t>(
+                                        part * static_cast<double>(values.size() - 1))]) /
+                                        1000.0;
         };
         std::printf(
-            "{\"events\": %zu, \"p50_us\": %.1f, \"p99_us\": %.1f, \"finished\": %zu, \"errors\": %zu}\n",
-            delays_.size(), at(0.5), at(0.99), finished_, errors_);
+            "{\"events\": %zu, \"p50_us\": %.1f, \"p99_us\": %.1f, \"first_p50_us\": %.1f, \"finished\": "
+            "%zu, \"errors\": %zu}\n",
+            delays_.size(), at(delays_, 0.5), at(delays_, 0.99), at(first_, 0.5), finished_, errors_);
         return errors_ == 0 ? 0 : 1;
     }
 
   private:
     struct State {
         std::int64_t seen = 0;
+        std::int64_t asked_at = 0;
         std::string tail; // the end of the last read, shorter than an event's time
     };
 
@@ -425,13 +427,15 @@ class Streams {
             const char* digits = state.tail.data() + found + mark.size();
             std::from_chars(digits, digits + 20, sent);
             delays_.push_back(now - sent);
-            ++state.seen;
+            // The upstream's own pause before it is none of the proxy's.
+            if (++state.seen == 1) first_.push_back(now - state.asked_at - gap_ns_);
             from = found + mark.size() + 20;
         }
         if (state.seen < events_ || !state.tail.ends_with("0\r\n\r\n")) return;
         state.tail.clear();
         state.seen = 0;
         ++finished_;
+        state.asked_at = now_ns();
         send_all(fd, request_);
     }
 
@@ -442,6 +446,7 @@ class Streams {
     Epoll epoll_;
     std::unordered_map<int, State> states_;
     std::vector<std::int64_t> delays_;
+    std::vector<std::int64_t> first_; // from the request to its first event
     std::size_t finished_ = 0;
     std::size_t errors_ = 0;
 };
