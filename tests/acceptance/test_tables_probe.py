@@ -178,7 +178,7 @@ class Direct(Probe):
     def test_progress_is_shown_on_a_terminal_and_nowhere_else(self):
         self.settings(delivery_polls=2)
         parent, child = pty.openpty()
-        process = subprocess.Popen([binary(), "tables", "check", *PLACE, "--probe"], env=self.h.env, stdout=subprocess.PIPE, stderr=child, text=True)
+        process = subprocess.Popen([binary(), "tables", "check", *PLACE, "--probe"], env={**self.h.env, "TERM": "xterm"}, stdout=subprocess.PIPE, stderr=child, text=True)
         os.close(child)
         seen = b""
         while True:
@@ -192,7 +192,7 @@ class Direct(Probe):
         out, _ = process.communicate(timeout=60)
         os.close(parent)
         self.assertEqual(process.returncode, 0, seen)
-        self.assertRegex(seen.decode(), r"waiting for the probe, 0 of 3 done: waiting, \d+ s")
+        self.assertRegex(seen.decode(), r"\r\S waiting for the probe \[-{12}\] 0 of 3 done: waiting, \d+ s")
         self.assertNotIn("\x1b", out)
 
 

@@ -71,17 +71,17 @@ std::optional<Response> check_rights(Context& context, const std::string& table)
     return std::nullopt;
 }
 
-std::optional<Response> check_table(World& world, const Table& table, OtlpSignal signal) {
+std::optional<Response> check_table(const Table& table, OtlpSignal signal) {
     const std::string name = "Table '" + table.name + "'";
-    (void)world;
     if (table.table_type != "MANAGED") return invalid(name + " is not a managed Delta table.");
     const auto version = table.properties.find("otel.schemaVersion");
     if (version == table.properties.end() || version->second != "v1")
         return invalid(name + " does not have the table property otel.schemaVersion = v1.");
     const auto& wanted = documented_columns(signal);
-    for (const auto& [column, type] : wanted) {
+    for (const auto& one : wanted) {
+        const auto& [column, type] = one;
         const auto found = std::find_if(table.columns.begin(), table.columns.end(),
-                                        [&](const Column& c) { return iequals(c.name, column); });
+                                        [&](const Column& c) { return iequals(c.name, one.first); });
         if (found == table.columns.end())
             return invalid("Schema mismatch: " + name + " has no column " + column + ".");
         if (!iequals(found->type_text, type))
@@ -147,7 +147,7 @@ Response otlp(Context& context) {
     if (auto refusal = find_table(world, name) ? check_rights(context, name) : std::nullopt) return *refusal;
     const Table* table = find_table(world, name);
     if (!table) return not_existing(world, name);
-    if (auto refusal = check_table(world, *table, signal)) return *refusal;
+    if (auto refusal = check_table(*table, signal)) return *refusal;
     try {
         context.store.rows().add(name, decode_otlp(signal, request.body), world.settings.delivery_polls);
     } catch (const OtlpError& error) {
