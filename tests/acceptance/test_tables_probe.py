@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT / "tests/workspace"))
 
 import standin  # noqa: E402
 from harness import binary, main  # noqa: E402
-from proxy_harness import local_keys  # noqa: E402
+from proxy_harness import Proxy, local_keys  # noqa: E402
 import test_tables  # noqa: E402
 from test_tables import NAMES, PLACE  # noqa: E402
 
@@ -205,6 +205,26 @@ class ThroughTheProxy(Probe):
         self.ok(self.h.run("setup", "claude", "--auth", "proxy", "--yes"))
         self.h.secrets += [key for key in local_keys(self.h).values()]
 
+    def proxy(self, *args):
+        proxy = Proxy(self.h, *args)
+        self.addCleanup(proxy.process.stdout.close)
+        self.addCleanup(proxy.stop)
+        return proxy
+
+    def test_it_goes_through_the_proxy_and_arrives(self):
+        proxy = self.proxy()
+        document = self.probe()
+        self.assertEqual((document["probe"]["way"], document["probe"]["port"]), ("proxy", proxy.port))
+        self.assertEqual([t["state"] for t in document["probe"]["tables"]], ["arrived"] * 3)
+        self.assertEqual([len(self.rows(name)) for name in NAMES], [1] * 3)
+        result = self.ok(self.tables("check", "--probe"))
+        self.assertIn(f"A probe went through the local proxy on port {proxy.port}, as that of claude does:", result.out)
+
+    def test_spans_only_where_the_proxy_takes_them(self):
+        self.h.put(".config/dbx-agents/config.toml", '[otel]\ntables = "main.telemetry.dev"\n')
+        self.proxy()
+        self.assertEqual([t["name"] for t in self.probe()["probe"]["tables"]], NAMES[:2])
+
     def test_no_proxy_is_named_and_there_is_a_way_without(self):
         document = self.probe(code=5)
         self.assertEqual(set(self.causes(document)), {"proxy_not_running"})
@@ -213,6 +233,29 @@ class ThroughTheProxy(Probe):
         self.failed(self.tables("check", "--probe"), 5, "no local proxy is running", "claude export through it", "--direct")
         document = self.probe("--direct")
         self.assertEqual(document["probe"]["way"], "direct")
+
+    def test_a_proxy_that_writes_elsewhere(self):
+        self.h.put(".config/dbx-agents/config.toml", '[otel]\ntables = "main.telemetry.other"\n')
+        self.proxy()
+        document = self.probe(code=5)
+        self.assertEqual(set(self.causes(document)), {"proxy_elsewhere"})
+        self.assertIn("it writes to main.telemetry.other", document["error"]["why"])
+
+    def test_a_rejected_batch_in_the_spool_has_its_cause(self):
+        self.settings(otlp_owner_counts=False)
+        self.statement("GRANT USE CATALOG, USE SCHEMA ON CATALOG main TO `ada@example.com`")
+        self.proxy()
+        document = self.probe(code=5)
+        self.assertEqual(set(self.causes(document)), {"missing_right"})
+        self.assertIn("the right MODIFY on the table " + NAMES[0], document["error"]["what"])
+        self.assertIn("set the batch aside", document["error"]["why"])
+
+    def test_a_workspace_that_is_away_leaves_it_waiting_in_the_spool(self):
+        self.proxy()
+        self.w.fault(fault="503", path=OTEL + "*", count="forever")
+        document = self.probe("--timeout", "4s", code=6)
+        self.assertEqual(set(self.causes(document)), {"waiting"})
+        self.assertIn("in the local proxy's spool", document["error"]["why"])
 
 
 if __name__ == "__main__":
