@@ -127,6 +127,24 @@ Result<agents::SetupRequest> request_for(Session& session, const SetupWish& wish
     return request;
 }
 
+// Flags of setup that the organisation's file may have locked under another name.
+std::optional<Error> refuse_locked(const state::Settings& settings, const SetupWish& wish,
+                                   const std::vector<const agents::Agent*>& chosen) {
+    if (proxy_port_of(wish.via_proxy_port)) {
+        if (auto wrong =
+                settings.refuse_flag("proxy.port", "--via-proxy=" + wish.via_proxy_port, wish.via_proxy_port))
+            return wrong;
+    }
+    for (const auto* agent : chosen) {
+        const auto own = wish.models.find(agent->name);
+        const std::string& model = own == wish.models.end() ? wish.model : own->second;
+        if (model.empty()) continue;
+        if (auto wrong = settings.refuse_flag("agents." + agent->name + ".model", "--model " + model, model))
+            return wrong;
+    }
+    return std::nullopt;
+}
+
 } // namespace
 
 agents::Auth SetupWish::form() const {
@@ -221,14 +239,16 @@ Result<SetupPlan> make_setup_plan(Session& session, const SetupWish& wish, const
     auto known = state::read_local_keys(session.environment(), session.files());
     if (!known) return fail(known.error());
 
-    for (const auto& [name, model] : wish.models) {
+    if (auto wrong = refuse_locked(**settings, wish, *chosen)) return fail(*wrong);
+    for (const auto& item : wish.models) {
+        const auto& [name, model] = item;
         if (auto named = session.agents_named({name}); !named) {
             Error error = named.error();
             error.what = "--model " + name + "=" + model + ": " + error.what;
             return fail(error);
         }
         if (std::none_of(chosen->begin(), chosen->end(),
-                         [&](const agents::Agent* agent) { return agent->name == name; }))
+                         [&](const agents::Agent* agent) { return agent->name == item.first; }))
             return fail(ErrorKind::usage, "--model " + name + "=" + model + " cannot be used",
                         name + " is not among the agents of this setup", "name it, or leave --model out");
     }

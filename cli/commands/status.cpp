@@ -53,10 +53,12 @@ class Status : public Command {
         }
         const auto target = session.target();
         if (!target) return fail(target.error());
+        const auto settings = session.settings();
+        if (!settings) return fail(settings.error());
         if (session.output().json()) {
-            session.output().document(document_of(**target, reports));
+            session.output().document(document_of(**target, **settings, reports));
         } else {
-            show(session, **target, reports);
+            show(session, **target, **settings, reports);
         }
         return 0;
     }
@@ -64,7 +66,9 @@ class Status : public Command {
   private:
     static ordered_json named(const std::optional<databricks::Named>& value) {
         if (!value) return nullptr;
-        return {{"value", value->value}, {"origin", value->origin}};
+        return {{"value", value->value},
+                {"origin", value->origin},
+                {"locked", value->rank == state::Rank::locked}};
     }
 
     // Cursor's key is pasted by hand: its form says nothing.
@@ -72,12 +76,15 @@ class Status : public Command {
         return !report.auth.empty() && !report.agent->token_variable.empty();
     }
 
-    static ordered_json document_of(const databricks::Target& target,
+    static ordered_json document_of(const databricks::Target& target, const state::Settings& settings,
                                     const std::vector<AgentReport>& reports) {
         ordered_json root;
         root["workspace"] = named(target.workspace);
         root["gateway"] = named(target.gateway);
         root["profile"] = named(target.profile);
+        root["locked"] = ordered_json::object();
+        for (const auto& [key, setting] : settings.locked())
+            root["locked"][key] = {{"value", setting.value}, {"origin", setting.origin}};
         root["agents"] = ordered_json::array();
         for (const auto& report : reports) {
             ordered_json agent;
@@ -115,17 +122,23 @@ class Status : public Command {
         return root;
     }
 
-    static void show(Session& session, const databricks::Target& target,
+    static void show(Session& session, const databricks::Target& target, const state::Settings& settings,
                      const std::vector<AgentReport>& reports) {
         auto& out = session.output();
         std::vector<std::vector<std::string>> rows;
         const auto row = [&](const std::string& label, const std::optional<databricks::Named>& value) {
             if (value)
-                rows.push_back({label, value->value, out.styled("(" + value->origin + ")", Style::dim)});
+                rows.push_back({label, value->value,
+                                out.styled((value->rank == state::Rank::locked ? "(locked by " : "(") +
+                                               value->origin + ")",
+                                           Style::dim)});
         };
         row("workspace", target.workspace);
         row("gateway", target.gateway);
         row("profile", target.profile);
+        for (const auto& [key, setting] : settings.locked()) {
+            if (key != "workspace" && key != "gateway" && key != "profile") row(key, setting);
+        }
         if (rows.empty())
             rows.push_back({"workspace", "none known", out.styled("(use --workspace)", Style::dim)});
         out.result(columns(rows, 0));

@@ -33,6 +33,19 @@ constexpr EnvironmentName environment_names[] = {
 // The top-level keys and tables of config.toml (contract, section 4).
 const std::vector<std::string> known_top_level = {"workspace", "gateway", "profile", "warehouse", "agents",
                                                   "otel",      "proxy",   "price",   "ledger",    "network"};
+// And those that only the organisation's file may have.
+const std::vector<std::string> organisation_top_level = {"locked", "contact"};
+
+// The same, but for how an address may be written.
+bool same_value(std::string_view a, std::string_view b) {
+    const auto plain = [](std::string_view text) {
+        std::string result = to_lower(trim(text));
+        if (result.starts_with("https://")) result.erase(0, 8);
+        while (result.ends_with('/')) result.pop_back();
+        return result;
+    };
+    return a == b || plain(a) == plain(b);
+}
 
 } // namespace
 
@@ -60,6 +73,7 @@ Result<Settings> Settings::load(const Sources& sources, const system::Environmen
     }
 
     // 3. the user's configuration, 4. the organisation's
+    std::vector<Lock> locks;
     const auto read_config = [&](const system::Path& path, Rank rank, bool must_exist) -> Result<void> {
         const auto status = files.status(path);
         if (!status) return fail(status.error());
@@ -79,6 +93,24 @@ Result<Settings> Settings::load(const Sources& sources, const system::Environmen
         for (const auto& entry : *entries) {
             const std::string top = entry.key.substr(0, entry.key.find('.'));
             const std::string at = shown + ":" + std::to_string(entry.line);
+            if (rank == Rank::organisation_config && entry.key == "locked") {
+                if (!entry.strings)
+                    return fail(ErrorKind::file, "cannot use " + shown,
+                                "line " + std::to_string(entry.line) +
+                                    ": 'locked' is not an array of keys, such as [\"workspace\"]",
+                                "correct that line in " + shown);
+                for (const auto& key : *entry.strings) locks.push_back({key, at});
+                continue;
+            }
+            if (rank == Rank::organisation_config && entry.key == "contact") {
+                result.contact_ = entry.value;
+                continue;
+            }
+            if (std::find(organisation_top_level.begin(), organisation_top_level.end(), top) !=
+                organisation_top_level.end()) {
+                result.warnings_.push_back(at + ": '" + top + "' counts in /etc/dbx-agents/config.toml only");
+                continue;
+            }
             add(entry.key, entry.value, rank, at);
             if (top == warned ||
                 std::find(known_top_level.begin(), known_top_level.end(), top) != known_top_level.end())
@@ -103,7 +135,8 @@ Result<Settings> Settings::load(const Sources& sources, const system::Environmen
         if (auto read = read_config(*directory / "config.toml", Rank::user_config, false); !read)
             return fail(read.error());
     }
-    if (auto read = read_config("/etc/dbx-agents/config.toml", Rank::organisation_config, false); !read)
+    result.organisation_file_ = "/etc/dbx-agents/config.toml";
+    if (auto read = read_config(result.organisation_file_, Rank::organisation_config, false); !read)
         return fail(read.error());
 
     // 5. what the last setup used
@@ -128,9 +161,110 @@ Result<Settings> Settings::load(const Sources& sources, const system::Environmen
         }
     }
 
+    if (auto locked = result.apply_locks(locks, sources.flags); !locked) return fail(locked.error());
     for (auto& [key, list] : result.values_)
         std::stable_sort(list.begin(), list.end(),
                          [](const Setting& a, const Setting& b) { return a.rank < b.rank; });
+    return result;
+}
+
+// A lock: 1. a flag with another value is refused; 2. the environment, the user's configuration and what is
+// remembered are left out, the first two with a warning; 3. the organisation's value is the strongest. A
+// locked address closes the other keys that would lead elsewhere.
+Result<void> Settings::apply_locks(const std::vector<Lock>& locks,
+                                   const std::map<std::string, std::string>& flags) {
+    const auto set_here = [&](const std::string& key) {
+        const auto found = values_.find(key);
+        return found != values_.end() &&
+               std::any_of(found->second.begin(), found->second.end(), [](const Setting& setting) {
+                   return setting.rank == Rank::organisation_config || setting.rank == Rank::locked;
+               });
+    };
+    for (const auto& lock : locks) {
+        bool has_value = false;
+        for (auto& [key, list] : values_) {
+            if (key != lock.key && !key.starts_with(lock.key + ".")) continue;
+            const auto own = std::find_if(list.begin(), list.end(), [](const Setting& setting) {
+                return setting.rank == Rank::organisation_config || setting.rank == Rank::locked;
+            });
+            // Entries of an array of tables are one value: the user's further ones go as well.
+            const bool of_array = key.find_first_of("0123456789", lock.key.size()) == lock.key.size() + 1;
+            if (own == list.end() && !of_array) continue;
+            has_value = true;
+            for (const auto& setting : list) {
+                if (setting.rank == Rank::environment || setting.rank == Rank::standard_environment ||
+                    setting.rank == Rank::user_config) {
+                    if (own == list.end() || !same_value(setting.value, own->value))
+                        warnings_.push_back(setting.origin + " is ignored: " + lock.key + " is locked by " +
+                                            lock.origin);
+                }
+            }
+            if (own == list.end()) {
+                list.clear();
+                continue;
+            }
+            Setting value = *own;
+            // The order of arrays goes by the file that they stand in.
+            if (!of_array) value.rank = Rank::locked;
+            list = {std::move(value)};
+        }
+        if (!has_value)
+            warnings_.push_back(lock.origin + ": 'locked' names '" + lock.key +
+                                "', which has no value in this file");
+        const std::vector<std::string> others =
+            lock.key == "workspace" ? std::vector<std::string>{"gateway", "proxy.upstream"}
+            : lock.key == "gateway" ? std::vector<std::string>{"proxy.upstream"}
+                                    : std::vector<std::string>{};
+        for (const auto& other : others) {
+            if (!has_value || set_here(other)) continue;
+            closed_[other] = lock.key;
+            const auto found = values_.find(other);
+            if (found == values_.end()) continue;
+            for (const auto& setting : found->second) {
+                if (setting.rank != Rank::flag && setting.rank != Rank::remembered)
+                    warnings_.push_back(setting.origin + " is ignored: " + lock.key + " is locked by " +
+                                        lock.origin);
+            }
+            found->second.clear();
+        }
+    }
+    std::erase_if(values_, [](const auto& item) { return item.second.empty(); });
+    for (const auto& [key, value] : flags) {
+        const auto dot = key.rfind('.');
+        const std::string flag =
+            "--" + replace_all(dot == std::string::npos ? key : key.substr(dot + 1), "_", "-");
+        if (auto wrong = refuse_flag(key, flag, value)) return fail(std::move(*wrong));
+    }
+    return {};
+}
+
+Error Settings::refused(std::string_view key, std::string_view flag) const {
+    const auto found = values_.find(key);
+    const std::string where =
+        found == values_.end() ? organisation_file_ : std::string(found->second.front().origin);
+    return {ErrorKind::usage,
+            std::string(flag) + " cannot be used here",
+            std::string(key) + " is locked by " + where +
+                (found == values_.end() ? std::string() : ": " + found->second.front().value),
+            "leave " + std::string(flag) + " out, or ask " +
+                (contact_.empty() ? "whoever maintains " + organisation_file_ : contact_),
+            {}};
+}
+
+std::optional<Error> Settings::refuse_flag(std::string_view key, std::string_view flag,
+                                           std::string_view value) const {
+    if (const auto closed = closed_.find(key); closed != closed_.end()) return refused(closed->second, flag);
+    const auto found = values_.find(key);
+    if (found == values_.end() || found->second.front().rank != Rank::locked ||
+        same_value(found->second.front().value, value))
+        return std::nullopt;
+    return refused(key, flag);
+}
+
+std::vector<std::pair<std::string, Setting>> Settings::locked() const {
+    std::vector<std::pair<std::string, Setting>> result;
+    for (const auto& [key, list] : values_)
+        if (list.front().rank == Rank::locked) result.emplace_back(key, list.front());
     return result;
 }
 

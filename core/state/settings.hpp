@@ -14,6 +14,7 @@ namespace dbx::state {
 
 // Where a setting came from, strongest first: the order in which sources are asked.
 enum class Rank {
+    locked, // by the organisation's file: nothing wins over it
     flag,
     environment,          // DBX_AGENTS_*
     standard_environment, // DATABRICKS_*
@@ -40,7 +41,8 @@ class Settings {
             config_file; // --config (or DBX_AGENTS_CONFIG): instead of the user's file; must exist
     };
 
-    // Errors: a configuration file that can't be read or parsed (kind file, with line and column).
+    // Errors: a configuration file that can't be read or parsed (kind file, with line and column); a flag
+    // against a locked key (kind usage).
     static Result<Settings> load(const Sources& sources, const system::Environment& environment,
                                  system::FileSystem& files);
 
@@ -50,11 +52,30 @@ class Settings {
     // Every source's value of a key, strongest first: what `status` explains.
     std::vector<Setting> all(std::string_view key) const;
 
+    // The keys that the organisation's file locks, with their values. A lock on a table locks the keys below
+    // it that have a value there.
+    std::vector<std::pair<std::string, Setting>> locked() const;
+
+    // Why a flag cannot have this value: the key is locked with another one. For flags that are no setting of
+    // their own; those among the sources are judged by load().
+    std::optional<Error> refuse_flag(std::string_view key, std::string_view flag,
+                                     std::string_view value) const;
+
     // Sentences about keys in the configuration files that this program does not know.
     const std::vector<std::string>& warnings() const { return warnings_; }
 
   private:
+    struct Lock {
+        std::string key;
+        std::string origin;
+    };
+    Result<void> apply_locks(const std::vector<Lock>& locks, const std::map<std::string, std::string>& flags);
+    Error refused(std::string_view key, std::string_view flag) const;
+
     std::map<std::string, std::vector<Setting>, std::less<>> values_;
+    std::map<std::string, std::string, std::less<>> closed_; // keys that a lock on another one closes -> it
+    std::string organisation_file_;
+    std::string contact_; // who to ask
     std::vector<std::string> warnings_;
 };
 

@@ -25,6 +25,18 @@ bool is_tables(const toml::node& node) {
     return array && !array->empty() && array->is_homogeneous(toml::node_type::table);
 }
 
+std::optional<std::vector<std::string>> strings_of(const toml::node& node) {
+    const auto* array = node.as_array();
+    if (!array) return std::nullopt;
+    std::vector<std::string> result;
+    for (const auto& element : *array) {
+        const auto* text = element.as_string();
+        if (!text) return std::nullopt;
+        result.push_back(text->get());
+    }
+    return result;
+}
+
 void collect(const std::string& key, const toml::node& node, std::vector<TomlEntry>& out) {
     const std::string prefix = key.empty() ? key : key + ".";
     if (const auto* table = node.as_table()) {
@@ -33,7 +45,7 @@ void collect(const std::string& key, const toml::node& node, std::vector<TomlEnt
         std::size_t index = 0;
         for (const auto& child : *node.as_array()) collect(prefix + std::to_string(index++), child, out);
     } else {
-        out.push_back({key, spelling(node), node.source().begin.line});
+        out.push_back({key, spelling(node), node.source().begin.line, strings_of(node)});
     }
 }
 

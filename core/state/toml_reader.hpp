@@ -3,6 +3,7 @@
 #include "core/base/error.hpp"
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,6 +16,7 @@ struct TomlEntry {
     std::string key;   // dotted
     std::string value; // strings as they are, anything else in TOML spelling
     std::size_t line = 1;
+    std::optional<std::vector<std::string>> strings; // of an array that holds nothing but strings
 };
 
 // Every value, in text order of the tables. Error: kind file, `why` is "line L, column C: reason".

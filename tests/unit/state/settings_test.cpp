@@ -99,3 +99,83 @@ TEST_CASE("a damaged memory costs a flag, not the command") {
     REQUIRE(settings);
     CHECK(settings->warnings().size() == 1);
 }
+
+TEST_CASE("a locked key has the organisation's value, whatever the user says") {
+    Scene scene;
+    scene.put("/etc/dbx-agents/config.toml",
+              "locked = ['workspace', 'proxy.port', 'agents.codex']\nworkspace = 'https://organisation'\n"
+              "[proxy]\nport = 8790\nhold = '30s'\n[agents.codex]\nmodel = 'ours'\n");
+    scene.put(user_config,
+              "workspace = 'https://user'\n[proxy]\nport = 8790\nhold = '1s'\n[agents.codex]\nmodel = "
+              "'mine'\nroute = '/codex/v1'\n");
+    scene.variables["DATABRICKS_HOST"] = "https://standard";
+    REQUIRE(remember({{"workspace", "https://remembered"}}, FakeEnvironment(scene.variables), scene.files));
+    const auto settings = scene.load();
+    REQUIRE(settings);
+    CHECK(settings->find("workspace")->value == "https://organisation");
+    CHECK(settings->find("workspace")->rank == Rank::locked);
+    CHECK(settings->all("workspace").size() == 1);
+    CHECK(settings->find("agents.codex.model")->value == "ours");
+    CHECK(settings->find("agents.codex.route")->value == "/codex/v1"); // has no value there
+    CHECK(settings->find("proxy.hold")->value == "1s");
+    CHECK(settings->locked().size() == 3);
+    // A value that is the same is no reason for a warning.
+    REQUIRE(settings->warnings().size() == 3);
+    CHECK(settings->warnings()[0] == "DATABRICKS_HOST in the environment is ignored: workspace is locked by "
+                                     "/etc/dbx-agents/config.toml:1");
+}
+
+TEST_CASE("a flag against a locked key is refused, and the error names who to ask") {
+    Scene scene;
+    scene.put(
+        "/etc/dbx-agents/config.toml",
+        "contact = 'it-help@example.com'\nlocked = ['workspace']\nworkspace = 'https://organisation'\n");
+    scene.sources.flags["workspace"] = "https://other";
+    const auto refused = scene.load();
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().kind == ErrorKind::usage);
+    CHECK(refused.error().what == "--workspace cannot be used here");
+    CHECK(refused.error().why ==
+          "workspace is locked by /etc/dbx-agents/config.toml:3: https://organisation");
+    CHECK(refused.error().fix == "leave --workspace out, or ask it-help@example.com");
+    scene.sources.flags["workspace"] = "HTTPS://organisation/";
+    CHECK(scene.load()->find("workspace")->value == "https://organisation");
+    // Another way to another address.
+    for (const auto* key : {"gateway", "proxy.upstream"}) {
+        scene.sources.flags = {{key, "https://other/ai-gateway"}};
+        CHECK_FALSE(scene.load());
+    }
+    scene.sources.flags.clear();
+    scene.variables["DBX_AGENTS_GATEWAY"] = "https://other/ai-gateway";
+    const auto ignored = scene.load();
+    REQUIRE(ignored);
+    CHECK_FALSE(ignored->find("gateway"));
+    CHECK(ignored->warnings().size() == 1);
+}
+
+TEST_CASE("locked arrays of tables are the organisation's alone") {
+    Scene scene;
+    scene.put("/etc/dbx-agents/config.toml",
+              "locked = ['proxy.limit']\n[[proxy.limit]]\nrequests_per_minute = 60\n");
+    scene.put(user_config, "[[proxy.limit]]\nrequests_per_minute = 600\n[[proxy.limit]]\nagent = 'codex'\n");
+    const auto settings = scene.load();
+    REQUIRE(settings);
+    CHECK(settings->all("proxy.limit.0.requests_per_minute").size() == 1);
+    CHECK(settings->find("proxy.limit.0.requests_per_minute")->value == "60");
+    CHECK_FALSE(settings->find("proxy.limit.1.agent"));
+}
+
+TEST_CASE("a lock without a value, and one in the user's file, are named; one that is no array is an error") {
+    Scene scene;
+    scene.put("/etc/dbx-agents/config.toml", "locked = ['workspace']\n");
+    scene.put(user_config, "locked = ['profile']\nworkspace = 'https://user'\n");
+    const auto settings = scene.load();
+    REQUIRE(settings);
+    CHECK(settings->find("workspace")->value == "https://user");
+    REQUIRE(settings->warnings().size() == 2);
+    CHECK(settings->warnings()[0].find("counts in /etc/dbx-agents/config.toml only") != std::string::npos);
+    CHECK(settings->warnings()[1].find("has no value in this file") != std::string::npos);
+    scene.put("/etc/dbx-agents/config.toml", "locked = 'workspace'\n");
+    REQUIRE_FALSE(scene.load());
+    CHECK(scene.load().error().kind == ErrorKind::file);
+}
