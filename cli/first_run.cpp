@@ -4,6 +4,7 @@
 #include "core/base/strings.hpp"
 #include "core/databricks/config_file.hpp"
 #include "core/databricks/hosts.hpp"
+#include "core/databricks/model_cache.hpp"
 
 #include <fmt/format.h>
 
@@ -48,6 +49,11 @@ class FirstRun {
         const auto known = session_.read_again();
         if (!known) return fail(known.error());
         const auto& target = known->second;
+        if (target.workspace && target.workspace->rank == state::Rank::locked) {
+            questions_.say("\nThe workspace is " + target.workspace->value + ", locked by " +
+                           target.workspace->origin + ".");
+            return true;
+        }
 
         Question question;
         question.title = "Which workspace?";
@@ -152,6 +158,8 @@ class FirstRun {
         }
         session_.console().err("\n" + session_.output().styled_err("Which models?", Style::bold) + "\n" +
                                columns(rows, 2));
+        // What the workspace listed last, if it ever did: `dbx-agents models` keeps it.
+        const auto cached = databricks::read_model_cache(session_.environment(), session_.files());
         const auto keep = questions_.yes_no("Keep these models?", Questions::Preset::yes);
         if (!keep) return false;
         for (std::size_t i = 0; i < chosen_.size(); ++i) {
@@ -161,6 +169,8 @@ class FirstRun {
                 question.prompt = "Model for " + chosen_[i]->display_name;
                 question.otherwise = model;
                 question.free_text = true;
+                for (const auto& known : cached)
+                    if (known.serves(chosen_[i]->name)) question.choices.push_back({known.name, {}, {}});
                 question.judge = [](const std::string& answer) {
                     const auto wrong = refuse_model(answer, "the answer");
                     return wrong ? wrong->why : std::string();
@@ -214,6 +224,7 @@ class FirstRun {
         const auto settings = session_.settings();
         if (!settings) return fail(settings.error());
         const auto setting = (*settings)->find("proxy.port");
+        if (setting && setting->rank == state::Rank::locked) return true;
         Question question;
         question.prompt = "Port of the local proxy";
         question.otherwise =

@@ -51,6 +51,7 @@ Result<std::vector<const agents::Agent*>> choose_agents(Session& session, const 
     if (!(*catalogue)->broken.empty()) return fail((*catalogue)->broken.begin()->second);
     std::vector<const agents::Agent*> result;
     for (const auto& agent : (*catalogue)->agents) {
+        if (wish.managed() && !agent.has_files_for(agents::Scope::managed)) continue;
         if (agent.always || agents::find_installed(agent, session.environment(), session.files()).found)
             result.push_back(&agent);
     }
@@ -60,6 +61,7 @@ Result<std::vector<const agents::Agent*>> choose_agents(Session& session, const 
 Result<agents::SetupRequest> request_for(Session& session, const SetupWish& wish, const agents::Agent& agent,
                                          const databricks::Target& target, const state::Settings& settings) {
     agents::SetupRequest request;
+    request.scope = wish.managed() ? agents::Scope::managed : agents::Scope::user;
     request.gateway = target.gateway->value;
     if (target.workspace) request.workspace = target.workspace->value;
     request.auth = wish.form();
@@ -123,7 +125,12 @@ Result<agents::SetupRequest> request_for(Session& session, const SetupWish& wish
     } else {
         request.helper.insert(request.helper.end(), {"--gateway", target.gateway->value});
     }
-    if (target.profile) request.helper.insert(request.helper.end(), {"--profile", target.profile->value});
+    // Root's own profile is nobody else's: only one that was asked for goes into everybody's file.
+    const bool roots_own = target.profile && target.profile->rank != state::Rank::flag &&
+                           target.profile->rank != state::Rank::locked &&
+                           target.profile->rank != state::Rank::organisation_config;
+    if (target.profile && !(wish.managed() && roots_own))
+        request.helper.insert(request.helper.end(), {"--profile", target.profile->value});
     return request;
 }
 
@@ -203,6 +210,8 @@ std::optional<Error> refuse(const SetupWish& wish) {
     if (!wish.auth.empty() && !agents::parse_auth(wish.auth))
         return wrong("--auth '" + wish.auth + "' is not known", "known forms: auto, helper, pat, env, proxy",
                      "use one of them");
+    if (wish.scope != "user" && wish.scope != "managed")
+        return wrong("--scope '" + wish.scope + "' is not known", "it is user or managed", "use one of them");
     if (wish.claude_betas != "on" && wish.claude_betas != "off")
         return wrong("--claude-betas '" + wish.claude_betas + "' is not known", "it is on or off",
                      "use one of them");
@@ -221,6 +230,35 @@ std::string remembered_port(const state::Settings& settings) {
     for (const auto& setting : settings.all("proxy.port"))
         if (setting.rank == state::Rank::remembered) return setting.value;
     return {};
+}
+
+std::optional<Error> unfit_for_everybody(Session& session, const system::Path& program) {
+    const auto wrong = [&](std::string why) {
+        return Error{ErrorKind::file,
+                     "cannot write managed files that run " + program.string(),
+                     std::move(why),
+                     "install it for everybody: sudo scripts/install.sh --prefix /usr/local",
+                     {}};
+    };
+    const auto real = session.files().resolve(program);
+    if (!real) return real.error();
+    for (const auto& path : {program, *real}) {
+        system::Path here;
+        for (const auto& part : path) {
+            here /= part;
+            const auto status = session.files().status(here);
+            if (!status) return status.error();
+            const bool folder = status->kind == system::FileKind::directory;
+            if (status->owner != 0)
+                return wrong(here.string() + " belongs to user " + std::to_string(status->owner) +
+                             ", who could put another program there");
+            if ((status->mode & 0022U) != 0 && (status->mode & 01000U) == 0)
+                return wrong(here.string() + " may be written by others than root");
+            if ((status->mode & 0001U) == 0 || (!folder && (status->mode & 0004U) == 0))
+                return wrong(here.string() + " is not open to everybody");
+        }
+    }
+    return std::nullopt;
 }
 
 Result<SetupPlan> make_setup_plan(Session& session, const SetupWish& wish, const state::LocalKeys& keys) {
@@ -251,6 +289,12 @@ Result<SetupPlan> make_setup_plan(Session& session, const SetupWish& wish, const
                          [&](const agents::Agent* agent) { return agent->name == item.first; }))
             return fail(ErrorKind::usage, "--model " + name + "=" + model + " cannot be used",
                         name + " is not among the agents of this setup", "name it, or leave --model out");
+    }
+    for (const auto* agent : *chosen) {
+        if (wish.managed() && !agent->has_files_for(agents::Scope::managed))
+            return fail(ErrorKind::usage, "cannot write managed files for " + agent->display_name,
+                        "its template has no file for everybody on the machine",
+                        "leave " + agent->name + " out");
     }
     SetupPlan plan;
     plan.journal = std::move(*journal);

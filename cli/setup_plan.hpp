@@ -22,6 +22,9 @@ struct SetupWish {
     bool via_proxy = false;                    // --via-proxy was given
     std::string via_proxy_port;                // and its value; anything but a port: none
     std::string claude_betas = "off";
+    std::string scope = "user"; // or "managed": the files of everybody on the machine
+
+    bool managed() const { return scope == "managed"; }
 
     agents::Auth form() const;
 };
@@ -40,6 +43,10 @@ struct SetupPlan {
 
     bool changes() const;
 };
+
+// Why the command that managed files name cannot be run by, or cannot be trusted by, everybody on the
+// machine.
+std::optional<Error> unfit_for_everybody(Session& session, const system::Path& program);
 
 // Plans the agents. Reads files, writes nothing, asks nobody. `keys`: local keys that an earlier plan of this
 // run made, so that the second is like the first. Errors: those of agents::plan_setup, no workspace, no such

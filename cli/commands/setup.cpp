@@ -35,6 +35,10 @@ class Setup : public Command {
                        "on: let Claude Code send its beta headers (cheaper caching; some gateways "
                        "refuse them); off (default): do not")
             ->type_name("on|off");
+        app.add_option("--scope", wish_.scope,
+                       "user (default); managed: the files of everybody on this machine, for administrators "
+                       "(Claude Code, Codex CLI; needs root)")
+            ->type_name("user|managed");
         auto* dry_run =
             app.add_flag("--dry-run", dry_run_, "Show what would change, as a diff; write nothing");
         auto* check = app.add_flag("--check", check_, "Write nothing; exit 10 when something would change");
@@ -58,11 +62,23 @@ class Setup : public Command {
         const bool asks = writes && !yes_ && !out.json() && out.can_ask();
         const system::InterruptGuard guard;
         const bool first = !wish_.all && wish_.names.empty();
+        if (first && wish_.managed()) return fail(missing_flags(session));
         if (first) {
             if (check_ || print_ || yes_ || !may_ask(session)) return fail(missing_flags(session));
             const auto answered = first_run(session, wish_);
             if (!answered) return fail(answered.error());
             if (!*answered) return ended(session);
+        }
+        if (wish_.managed()) {
+            if (writes && session.environment().user_id() != 0)
+                return fail(ErrorKind::file, "cannot write managed files",
+                            "they belong to root, and this is user " +
+                                std::to_string(session.environment().user_id()),
+                            "run it with sudo; --dry-run shows what it would do, without root");
+            if (auto unfit = unfit_for_everybody(session, session.environment().program())) {
+                if (writes) return fail(*unfit);
+                out.warning(unfit->what + ": " + unfit->why);
+            }
         }
         std::optional<system::Lock> lock;
         if (writes && !asks) {
@@ -204,7 +220,9 @@ class Setup : public Command {
         return 0;
     }
 
-    static Result<void> remember(Session& session, const SetupPlan& plan) {
+    // What administrators write for others is no setting of their own.
+    Result<void> remember(Session& session, const SetupPlan& plan) const {
+        if (wish_.managed()) return {};
         const auto target = session.target();
         if (!target) return fail(target.error());
         const auto settings = session.settings();

@@ -261,6 +261,10 @@ const AgentFile* Agent::file(std::string_view file_name) const {
     return found == files.end() ? nullptr : &*found;
 }
 
+bool Agent::has_files_for(Scope scope) const {
+    return std::any_of(files.begin(), files.end(), [&](const AgentFile& f) { return f.scope == scope; });
+}
+
 const std::vector<std::string>& placeholder_names() {
     static const std::vector<std::string> names = {
         "gateway",   "route",       "workspace",      "model",        "token",
@@ -349,11 +353,19 @@ Result<Agent> read_agent(std::string name, std::string origin, std::map<std::str
             {reader.text(item, path, "auth", true), reader.text(item, path, "version", true)});
     });
     reader.each(root, "file", [&](const Value& item, const edit::KeyPath& path) {
-        reader.known_keys(item, path, {"name", "path", "format", "print"});
+        reader.known_keys(item, path, {"name", "path", "scope", "format", "print"});
         AgentFile file;
         file.name = reader.text(item, path, "name", true);
         file.path = reader.text(item, path, "path", true);
         file.print = reader.flag(item, path, "print", false);
+        if (item.contains("scope")) {
+            const auto scope = reader.text(item, path, "scope");
+            if (scope != "user" && scope != "managed")
+                reader.complain(Reader::child(path, "scope"), "'scope' must be user or managed");
+            file.scope = scope == "managed" ? Scope::managed : Scope::user;
+            if (file.scope == Scope::managed && !file.path.starts_with('/'))
+                reader.complain(Reader::child(path, "path"), "a managed file's path must be absolute");
+        }
         if (const auto format = file_format(reader.text(item, path, "format", true))) {
             file.format = *format;
         } else {

@@ -27,9 +27,13 @@ std::optional<FileFormat> file_format(std::string_view name);
 // nullopt for text.
 std::optional<edit::Format> edit_format(FileFormat format);
 
+// Whose file it is: the user's, or everybody's on the machine, which administrators write.
+enum class Scope { user, managed };
+
 struct AgentFile {
     std::string name;
     std::string path; // below the agent's home, or absolute
+    Scope scope = Scope::user;
     FileFormat format = FileFormat::text;
     bool print = false; // its content is what the user came for (Cursor's guide)
 };
@@ -122,6 +126,7 @@ struct Agent {
     std::map<std::string, std::string> documents; // file name -> text, agent.toml included
 
     const AgentFile* file(std::string_view file_name) const;
+    bool has_files_for(Scope scope) const;
 };
 
 // Reads one agent from its files. Errors name the file and the line: a key that does not exist, a missing

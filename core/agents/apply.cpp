@@ -23,10 +23,13 @@ void remove_created(const FileChange& change, system::FileSystem& files) {
 }
 
 // An agent has one auth form: its files that stay as they are belong to the new one as well.
-void note_auth(const std::string& agent, const std::string& auth, state::Journal& journal) {
+void note_auth(const FileChange& change, state::Journal& journal) {
+    const std::string& auth = change.auth;
     std::vector<state::WrittenFile> others;
     for (const auto& entry : journal.written())
-        if (entry.agent == agent && entry.auth != auth) others.push_back(entry);
+        if (entry.agent == change.agent && entry.auth != auth &&
+            (entry.scope == "managed") == (change.scope == Scope::managed))
+            others.push_back(entry);
     for (auto& entry : others) {
         entry.auth = auth;
         journal.put(std::move(entry));
@@ -51,7 +54,10 @@ Result<void> carry_out(const FileChange& change, const system::Environment& envi
 
     if (!change.after) return files.remove(change.real);
     if (!change.existed) {
-        if (auto made = files.make_directories(change.real.parent_path(), 0700); !made) return made;
+        if (auto made = files.make_directories(change.real.parent_path(),
+                                               change.scope == Scope::managed ? 0755 : 0700);
+            !made)
+            return made;
     }
     if (!change.text_changes()) return files.set_mode(change.real, change.mode_after);
     return files.write(change.real, *change.after, change.mode_after);
@@ -83,7 +89,7 @@ Result<void> apply(const std::vector<const FileChange*>& changes, state::Journal
         }
     }
     for (const FileChange* change : changes)
-        if (!change->auth.empty()) note_auth(change->agent, change->auth, journal);
+        if (!change->auth.empty()) note_auth(*change, journal);
     if (auto prepared = journal.prepare(files); !prepared) return prepared;
 
     // 2. The files, all or none.

@@ -26,6 +26,11 @@ const Requirement* unmet(const Agent& agent, Auth auth, const Installed& install
 // The auth form: 1. what was asked for, if the agent and its version can; auto: 2. helper, 3. pat for a
 // personal access token, 4. proxy.
 Result<Chosen> choose_auth(const Agent& agent, const SetupRequest& request, const Installed& installed) {
+    // Everybody can read a managed file: no secret may go into one.
+    if (request.scope == Scope::managed && (request.auth == Auth::pat || request.auth == Auth::proxy))
+        return fail(ErrorKind::usage, "cannot write managed files with --auth " + to_string(request.auth),
+                    "everybody on this machine can read them, and this form puts a secret into them",
+                    "use --auth helper or --auth env");
     const std::string installed_name =
         agent.display_name + (installed.version ? " " + *installed.version : std::string());
     if (request.auth != Auth::automatic) {
@@ -62,6 +67,7 @@ Result<Chosen> choose_auth(const Agent& agent, const SetupRequest& request, cons
         why_not_helper = installed_name + " is older than " + requirement->version +
                          ", so it can't run a command for its token";
     }
+    if (request.scope == Scope::managed) return Chosen{Auth::env, why_not_helper};
     if (offers(agent, Auth::pat) && request.token && request.token_is_pat)
         return Chosen{Auth::pat,
                       why_not_helper + ", and " + request.credential + " is a personal access token"};

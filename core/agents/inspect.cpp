@@ -196,10 +196,13 @@ Result<AgentReport> inspect(const Agent& agent, const state::Journal& journal,
             continue;
         }
         const auto* entry = journal.find(*real);
+        // What somebody else made of a managed file is told where it wins over ours.
+        if (file.scope == Scope::managed && !entry) continue;
         if (entry) {
             report.configured = true;
             item.written_at = entry->written_at;
-            if (!entry->auth.empty()) report.auth = entry->auth;
+            if (!entry->auth.empty() && (file.scope == Scope::user || report.auth.empty()))
+                report.auth = entry->auth;
         }
         const auto status = files.status(*real);
         item.exists = status && status->kind != system::FileKind::missing;

@@ -94,6 +94,7 @@ Result<AgentPlan> plan_setup(const Agent& agent, const SetupRequest& request, co
                          {"gateway", loopback ? "loopback" : "remote"},
                          {"claude_betas", request.claude_betas}};
     for (const auto& file : agent.files) {
+        if (file.scope != request.scope) continue;
         auto wanted = collect(agent, file, facts, variables);
         if (!wanted) return fail(wanted.error());
         auto change = plan_file({agent, file, journal, environment, files, now, to_string(plan.auth)},
@@ -106,6 +107,8 @@ Result<AgentPlan> plan_setup(const Agent& agent, const SetupRequest& request, co
         if (!holds(warning.when, facts)) continue;
         std::optional<std::string> value;
         std::string place;
+        // An administrator's shell is nobody else's.
+        if (!warning.environment.empty() && request.scope == Scope::managed) continue;
         if (!warning.environment.empty()) {
             value = environment.get(warning.environment);
             if (value && value->empty()) value.reset();
@@ -128,7 +131,8 @@ Result<AgentPlan> plan_setup(const Agent& agent, const SetupRequest& request, co
             continue;
         plan.warnings.push_back(place + ": " + warning.text);
     }
-    if (const auto value = environment.get(agent.home_variable); value && !value->empty()) {
+    if (const auto value = environment.get(agent.home_variable);
+        value && !value->empty() && request.scope == Scope::user) {
         const auto home = home_of(agent, environment);
         const auto status = home ? files.status(*home) : fail(home.error());
         if (status && status->kind == system::FileKind::missing)
@@ -148,7 +152,7 @@ Result<AgentPlan> plan_setup(const Agent& agent, const SetupRequest& request, co
         plan.warnings.push_back(
             "the local proxy cannot serve " + agent.display_name +
             ": its servers make the calls, not this machine; it goes to the gateway itself");
-    if (plan.auth == Auth::helper && request.credential.empty())
+    if (plan.auth == Auth::helper && request.credential.empty() && request.scope == Scope::user)
         plan.warnings.push_back("there is no credential yet (" + request.no_token_reason +
                                 "); the command that was written fails until there is one");
     if (plan.auth == Auth::env && !agent.token_variable.empty())

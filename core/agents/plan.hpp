@@ -20,6 +20,7 @@ struct FileChange {
     system::Path named; // as the agent knows it
     system::Path real;  // links followed
     bool print = false;
+    Scope scope = Scope::user;
     std::string auth; // the form that all files of the agent now belong to; empty: no news
 
     bool existed = false;
@@ -58,9 +59,10 @@ std::optional<Auth> parse_auth(std::string_view name);
 
 // What setup was asked for, with everything resolved that is not the agent's own business.
 struct SetupRequest {
-    std::string gateway;   // the root, without a slash at its end
-    std::string route;     // below the gateway root, instead of the template's; empty: the template's
-    std::string workspace; // may be empty
+    Scope scope = Scope::user; // whose files are written
+    std::string gateway;       // the root, without a slash at its end
+    std::string route;         // below the gateway root, instead of the template's; empty: the template's
+    std::string workspace;     // may be empty
     Auth auth = Auth::automatic;
     std::optional<Secret> token; // a static one, if there is one
     bool token_is_pat = false;   // a personal access token: may be written into a file

@@ -56,6 +56,7 @@ class FilePlanner {
         change_.named = *named;
         change_.real = *real;
         change_.print = file_.print;
+        change_.scope = file_.scope;
         change_.auth = auth_;
         const auto status = files_.status(*real);
         if (!status) return fail(status.error());
@@ -80,7 +81,10 @@ class FilePlanner {
         if (!change_.existed && change_.after && wanted.sets.empty() && !wanted.text) change_.after.reset();
         if (change_.changes()) {
             if (!change_.existed && !change_.after) return std::optional<FileChange>{};
-            if (auto writable = files_.check_writable(*real); !writable) return fail(writable.error());
+            // Who may not write everybody's files may still look at what would become of them.
+            const bool only_looks = file_.scope == Scope::managed && environment_.user_id() != 0;
+            if (auto writable = files_.check_writable(*real); !writable && !only_looks)
+                return fail(writable.error());
             const bool ours = change_.after && (!keys_.empty() || wanted.text ||
                                                 change_.mode_after != original_mode_ || !pristine_existed_);
             if (ours) {
@@ -97,13 +101,14 @@ class FilePlanner {
     // back.
     void plan_mode(bool secret) {
         if (!change_.existed) {
-            change_.mode_after = 0600;
+            change_.mode_after = file_.scope == Scope::managed ? 0644 : 0600;
             return;
         }
         original_mode_ = change_.mode_before;
         if (entry_ && entry_->existed && change_.mode_before == entry_->after_mode)
             original_mode_ = entry_->before_mode;
         change_.mode_after = secret ? original_mode_ & ~mode_t{077} : original_mode_;
+        if (file_.scope == Scope::managed) change_.mode_after |= 0444; // or it would be nobody's but root's
         if (secret && change_.mode_before != change_.mode_after)
             change_.remarks.push_back("it receives a token, so from now on only you can read it");
     }
@@ -346,6 +351,7 @@ class FilePlanner {
         entry.file_id = file_.name;
         entry.format = to_string(file_.format);
         entry.auth = auth_;
+        if (file_.scope == Scope::managed) entry.scope = "managed";
         entry.written_at = system::format_utc(now_);
         entry.existed = pristine_existed_;
         entry.before_mode = change_.existed ? original_mode_ : 0;

@@ -67,6 +67,7 @@ ordered_json to_json(const WrittenFile& file) {
     out["file"] = file.file_id;
     out["format"] = file.format;
     out["auth"] = file.auth;
+    if (!file.scope.empty()) out["scope"] = file.scope;
     out["written_at"] = file.written_at;
     out["before"] = {{"existed", file.existed}, {"blob", file.before_blob}, {"mode", file.before_mode}};
     out["after"] = {{"sha256", file.after_hash}, {"mode", file.after_mode}};
@@ -98,6 +99,7 @@ WrittenFile file_from_json(const ordered_json& in) {
     file.file_id = in.at("file").get<std::string>();
     file.format = in.at("format").get<std::string>();
     file.auth = in.value("auth", "");
+    file.scope = in.value("scope", "");
     file.written_at = in.at("written_at").get<std::string>();
     file.existed = in.at("before").at("existed").get<bool>();
     file.before_blob = in.at("before").at("blob").get<std::string>();

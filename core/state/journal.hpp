@@ -47,6 +47,7 @@ struct WrittenFile {
     std::string file_id; // the file's name in its template
     std::string format;  // "toml", "json", "jsonc", "dotenv", "text"
     std::string auth;    // the form that setup took; opaque as well
+    std::string scope;   // "managed" for a file of everybody's; empty: the user's
     std::string written_at;
     bool existed = false;
     std::string before_blob; // hash of the bytes before, see Journal::blob

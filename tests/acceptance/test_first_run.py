@@ -100,6 +100,18 @@ class FirstRun(Test):
         self.assertEqual(command, "dbx-agents setup codex gemini claude --workspace https://adb-7.7.azuredatabricks.net --model "
                                   "claude=databricks-claude-sonnet-4-5 --model 'codex=it'\\''s my $model' --via-proxy=8123 --yes")
 
+    def test_models_that_the_workspace_listed(self):
+        """What `models` kept is offered by number, each agent its own."""
+        self.h.put(".local/state/dbx-agents/models.json", '{"format":1,"models":[{"name":"databricks-claude-x","api_types":["anthropic/v1/messages"]},'
+                   '{"name":"databricks-gpt-5-2","api_types":["openai/v1/responses"]},{"name":"databricks-gpt-6","api_types":["openai/v1/responses"]}]}', 0o600)
+        terminal = self.start()
+        terminal.answer("[1]:").answer("[codex claude]:", "codex").answer("Keep these models? [Y/n]", "n")
+        terminal.expect("1  databricks-gpt-5-2").expect("2  databricks-gpt-6").answer("Model for Codex CLI [1]:", "2")
+        terminal.answer("[1]:").answer("Write these changes? [Y/n]")
+        text = self.done(terminal)
+        self.assertNotIn("databricks-claude-x", text)
+        self.assertIn("--model codex=databricks-gpt-6", self.same_by_command(text, "claude", "codex"))
+
     def test_nothing_is_known(self):
         """No profile, no agent: the address is typed, all four are offered, and there is no credential yet."""
         self.h = self.prepare(self.fresh(), profiles="")

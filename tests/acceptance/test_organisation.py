@@ -65,13 +65,8 @@ class Locked(Test):
         self.assertTrue(report["workspace"]["locked"])
         self.assertEqual(set(report["locked"]), {"workspace", "proxy.port", "agents.codex.model"})
 
-    def onboard(self, *args, env=None, path=None):
-        tools = self.h.base / "tools"
-        tools.mkdir(exist_ok=True)
-        link = tools / "dbx-agents"
-        if not link.exists():
-            link.symlink_to(binary())
-        return self.etc.run(*args, exe=str(SCRIPT), env={"PATH": path or f"{tools}:/usr/bin:/bin", **(env or {})})
+    def onboard(self, *args, env=None):
+        return self.etc.run(*args, exe=[str(SCRIPT)], env=env)
 
     def test_the_onboarding_script(self):
         """Idempotent, without a terminal, offline; its exit codes are setup's."""
@@ -87,12 +82,10 @@ class Locked(Test):
         self.h.put(".codex/config.toml", "model = \n")
         self.assertEqual(self.onboard().code, 3)
         self.assertEqual(self.h.read(".codex/config.toml"), b"model = \n")
-        self.assertEqual(self.onboard("codex", "--auth", "pat").code, 3)
         self.h.path(".codex/config.toml").unlink()
         self.assertEqual(self.onboard("codex", "--auth", "pat").code, 4)
         self.ok(self.onboard("codex", "--auth", "pat", env={"DATABRICKS_TOKEN": PAT}))
-        self.assertEqual(self.onboard(path="/usr/bin:/bin").code, 1)
-        self.etc.put("dbx-agents/config.toml", "")
+        self.assertEqual(self.onboard(env={"PATH": "/usr/bin:/bin"}).code, 1)
         self.etc.put("dbx-agents/config.toml", "workspace = 'http://plain.example.com'\n")
         self.assertEqual(self.onboard().code, 2)
 
@@ -105,6 +98,105 @@ class Locked(Test):
         for code in ("0", "2", "3", "4", "6"):
             self.assertRegex(part, rf"(?m)^\| {code} \|")
             self.assertRegex(script, rf"(?m)^{code}\) log")
+
+
+CLAUDE, CODEX = "claude-code/managed-settings.json", "codex/managed_config.toml"
+MANAGED = ["setup", "claude", "codex", "--scope", "managed", "--workspace", WORKSPACE]
+
+
+@unittest.skipUnless(own_etc.possible(), "needs root and mount namespaces")
+class Managed(Test):
+    """`setup --scope managed`: the files of everybody on the machine."""
+
+    def setUp(self):
+        super().setUp()
+        self.etc = own_etc.Etc(self.h)
+
+    def etc_files(self):
+        return {str(path.relative_to(self.etc.path)): (path.stat().st_mode & 0o7777, path.read_bytes() if path.is_file() else b"")
+                for path in sorted(self.etc.path.rglob("*")) if path.name != "ld.so.cache"}
+
+    def test_new_files(self):
+        """World-readable, without a secret, with a helper that everybody can run; revert takes them away."""
+        before = self.etc_files()
+        done = self.ok(self.etc.run(*MANAGED, "--yes", env={"DATABRICKS_TOKEN": PAT, "DATABRICKS_CONFIG_PROFILE": "mine"}))
+        self.says(done, "dbx-agents revert claude codex")
+        files = self.etc_files()
+        for rel in (CLAUDE, CODEX):
+            self.assertEqual(files[rel][0], 0o644)
+            self.assertEqual(files[rel.split("/")[0]][0], 0o755)
+            self.assertNotIn(PAT.encode(), files[rel][1])
+        settings = readers.strict_json(files[CLAUDE][1])
+        self.assertEqual(settings["apiKeyHelper"], f"{own_etc.PLACE} auth token --workspace {WORKSPACE}")
+        self.assertEqual(settings["env"]["ANTHROPIC_AUTH_TOKEN"], "")
+        config = readers.toml(files[CODEX][1])
+        provider = config["model_providers"][config["model_provider"]]
+        self.assertEqual(provider["auth"]["command"], own_etc.PLACE)
+        self.assertNotIn("env_key", provider)
+        self.assertFalse(self.h.path(".claude").exists() or self.h.path(".codex").exists())
+        self.assertFalse((self.h.state / "remembered.json").exists())
+        self.ok(self.etc.run(*MANAGED, "--check"))
+        self.assertIn(CODEX, self.ok(self.etc.run("status", "codex")).out)
+        self.ok(self.etc.run("revert", "--all"))
+        self.same_snapshot(self.etc_files(), before, "/etc after revert")
+
+    def test_over_the_administrators_own(self):
+        self.etc.put(CLAUDE, b'{\n\t"permissions": {"deny": ["WebFetch"]},\n\t"env": {"X": "1"}\n}\n', 0o640)
+        self.etc.put(CODEX, b"# ours\nmodel = \"x\"   # a comment\n[tools]\nweb_search = false\n")
+        before = self.etc_files()
+        self.ok(self.etc.run(*MANAGED, "--yes"))
+        after = self.etc_files()
+        self.assertEqual(after[CLAUDE][0], 0o644)
+        self.assertIn(b'"deny": ["WebFetch"]', after[CLAUDE][1])
+        self.assertIn(b"# a comment", after[CODEX][1])
+        self.ok(self.etc.run("revert", "claude", "codex"))
+        self.same_snapshot(self.etc_files(), before, "/etc after revert")
+
+    def test_the_users_setup_beside_it(self):
+        """Root's own files and everybody's are separate entries; each keeps its form."""
+        self.ok(self.etc.run(*MANAGED, "--yes"))
+        self.ok(self.etc.run("setup", "claude", "--workspace", WORKSPACE, "--auth", "env", "--yes"))
+        status = json.loads(self.ok(self.etc.run("status", "claude", "--json")).out)["agents"][0]
+        self.assertEqual(status["auth"], "env")
+        self.assertIn("managed-settings.json", json.dumps(status["files"]))
+        self.ok(self.etc.run(*MANAGED, "--check"))
+        self.ok(self.etc.run("revert", "--all"))
+        self.assertFalse((self.etc.path / CLAUDE).exists() or self.h.path(".claude").exists())
+
+    def test_only_root_writes_and_anybody_looks(self):
+        before = self.etc_files()
+        nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", own_etc.PLACE]
+        for path in (self.h.base, self.h.home, self.h.base / "tmp"):
+            path.chmod(0o777)
+        self.is_error(self.etc.run(*MANAGED, "--yes", exe=nobody), 3, "root", "--dry-run")
+        self.assertFalse(self.h.path(".local").exists(), "before anything")
+        shown = self.ok(self.etc.run(*MANAGED, "--dry-run", exe=nobody))
+        self.assertIn("+model_provider = \"databricks-managed\"", shown.out)
+        self.ok(self.etc.run(*MANAGED, "--check", exe=nobody), 10)
+        self.same_snapshot(self.etc_files(), before, "/etc")
+
+    def test_refused(self):
+        before = self.etc_files()
+        for args, code, words in ((["--auth", "pat"], 2, "everybody on this machine can read"), (["--via-proxy"], 2, "everybody"),
+                                  (["--scope", "machine"], 2, "user or managed")):
+            self.is_error(self.etc.run(*MANAGED[:3], *(MANAGED[3:5] if args[0] != "--scope" else []), *MANAGED[5:], *args, "--yes",
+                                       env={"DATABRICKS_TOKEN": PAT}), code, words)
+        self.is_error(self.etc.run("setup", "gemini", "--scope", "managed", "--workspace", WORKSPACE), 2, "Gemini CLI", "leave gemini out")
+        own = self.h.base / "tmp" / "dbx-agents"
+        own.symlink_to(own_etc.PLACE)
+        self.h.base.chmod(0o700)
+        self.is_error(self.etc.run(*MANAGED, "--yes", env={"PATH": f"{own.parent}:/usr/bin:/bin"}), 3, "not open to everybody", "install.sh")
+        self.same_snapshot(self.etc_files(), before, "/etc")
+
+    def test_all_are_those_that_have_such_a_file(self):
+        self.ok(self.etc.run("setup", "--all", *MANAGED[3:], "--yes"))
+        self.assertEqual([rel for rel in self.etc_files() if rel.endswith((".json", ".toml"))], [CLAUDE, CODEX])
+
+    def test_env_form(self):
+        done = self.ok(self.etc.run(*MANAGED, "--auth", "env", "--yes"))
+        self.says(done, "export DATABRICKS_TOKEN", "export ANTHROPIC_AUTH_TOKEN")
+        self.assertNotIn(b"apiKeyHelper", self.etc_files()[CLAUDE][1])
+        self.assertIn(b"env_key", self.etc_files()[CODEX][1])
 
 
 if __name__ == "__main__":
