@@ -83,7 +83,7 @@ _dbx_agents_is_command() {
 
 _dbx_agents_takes_value() {
     case $command:$1 in
-    *':--config' | *':--profile' | *':--workspace' | 'setup:--gateway' | 'setup:--model' | 'setup:--auth' | 'setup:--claude-betas' | 'doctor:--gateway' | 'auth token:--gateway' | 'auth status:--gateway' | 'models:--agent' | 'models:--gateway' | 'tables create:--catalog' | 'tables create:--schema' | 'tables create:--prefix' | 'tables create:--signals' | 'tables create:--warehouse' | 'tables create:--timeout' | 'tables check:--catalog' | 'tables check:--schema' | 'tables check:--prefix' | 'tables check:--signals' | 'tables check:--warehouse' | 'tables check:--timeout' | 'tables ddl:--catalog' | 'tables ddl:--schema' | 'tables ddl:--prefix' | 'tables ddl:--signals' | 'tables ddl:--warehouse' | 'tables ddl:--timeout' | 'tables grant:--catalog' | 'tables grant:--schema' | 'tables grant:--prefix' | 'tables grant:--signals' | 'tables grant:--warehouse' | 'tables grant:--timeout' | 'tables grant:--to' | 'proxy:--port' | 'proxy:--bind' | 'proxy:--threads' | 'proxy:--drain' | 'proxy:--rpm' | 'proxy:--tpm' | 'proxy:--max-concurrent' | 'proxy:--hold' | 'proxy:--ledger' | 'proxy:--upstream' | 'proxy:--gateway' | 'proxy:--log-level' | 'proxy status:--port' | 'proxy stop:--port' | 'usage:--since' | 'usage:--until' | 'usage:--by' | 'usage:--agent' | 'usage:--model' | 'usage:--html' | 'usage:--ledger') return 0 ;;
+    *':--config' | *':--profile' | *':--workspace' | 'setup:--gateway' | 'setup:--model' | 'setup:--auth' | 'setup:--claude-betas' | 'setup:--scope' | 'doctor:--gateway' | 'auth token:--gateway' | 'auth status:--gateway' | 'models:--agent' | 'models:--gateway' | 'tables create:--catalog' | 'tables create:--schema' | 'tables create:--prefix' | 'tables create:--signals' | 'tables create:--warehouse' | 'tables create:--timeout' | 'tables check:--catalog' | 'tables check:--schema' | 'tables check:--prefix' | 'tables check:--signals' | 'tables check:--warehouse' | 'tables check:--timeout' | 'tables ddl:--catalog' | 'tables ddl:--schema' | 'tables ddl:--prefix' | 'tables ddl:--signals' | 'tables ddl:--warehouse' | 'tables ddl:--timeout' | 'tables grant:--catalog' | 'tables grant:--schema' | 'tables grant:--prefix' | 'tables grant:--signals' | 'tables grant:--warehouse' | 'tables grant:--timeout' | 'tables grant:--to' | 'proxy:--port' | 'proxy:--bind' | 'proxy:--threads' | 'proxy:--drain' | 'proxy:--rpm' | 'proxy:--tpm' | 'proxy:--max-concurrent' | 'proxy:--hold' | 'proxy:--ledger' | 'proxy:--upstream' | 'proxy:--gateway' | 'proxy:--log-level' | 'proxy status:--port' | 'proxy stop:--port' | 'usage:--since' | 'usage:--until' | 'usage:--by' | 'usage:--agent' | 'usage:--model' | 'usage:--html' | 'usage:--ledger') return 0 ;;
     esac
     return 1
 }
@@ -95,6 +95,7 @@ _dbx_agents_value() {
     'setup:--model') _dbx_agents_offer "$(_dbx_agents_ask models)" ;;
     'setup:--auth') _dbx_agents_offer $'auto\nhelper\npat\nenv\nproxy' ;;
     'setup:--claude-betas') _dbx_agents_offer $'on\noff' ;;
+    'setup:--scope') _dbx_agents_offer $'user\nmanaged' ;;
     'models:--agent') _dbx_agents_offer "$(_dbx_agents_ask agents)" ;;
     'tables create:--signals') _dbx_agents_list 'metrics logs traces' ;;
     'tables create:--warehouse') _dbx_agents_offer $'auto' ;;
@@ -117,7 +118,7 @@ _dbx_agents_value() {
 _dbx_agents_flags() {
     local flags=$'--help\n--version\n--json\n--quiet\n--verbose\n--no-color\n--config\n--profile\n--workspace'
     case $command in
-    'setup') flags+=$'\n'$'--all\n--gateway\n--model\n--auth\n--via-proxy\n--claude-betas\n--dry-run\n--check\n--print\n--yes' ;;
+    'setup') flags+=$'\n'$'--all\n--gateway\n--model\n--auth\n--via-proxy\n--claude-betas\n--scope\n--dry-run\n--check\n--print\n--yes' ;;
     'revert') flags+=$'\n'$'--all\n--force\n--list\n--dry-run\n--yes' ;;
     'doctor') flags+=$'\n'$'--gateway\n--offline' ;;
     'auth token') flags+=$'\n'$'--gateway\n--force-refresh' ;;
