@@ -95,6 +95,7 @@ _dbx_agents_value() {
     'setup:--model') _dbx_agents_offer "$(_dbx_agents_ask models)" ;;
     'setup:--auth') _dbx_agents_offer $'auto\nhelper\npat\nenv\nproxy' ;;
     'setup:--claude-betas') _dbx_agents_offer $'on\noff' ;;
+    'setup:--scope') _dbx_agents_offer $'user\nmanaged' ;;
     'models:--agent') _dbx_agents_offer "$(_dbx_agents_ask agents)" ;;
     'tables create:--signals') _dbx_agents_list 'metrics logs traces' ;;
     'tables create:--warehouse') _dbx_agents_offer $'auto' ;;
@@ -117,7 +118,7 @@ _dbx_agents_value() {
 _dbx_agents_flags() {
     local flags=$'--help\n--version\n--json\n--quiet\n--verbose\n--no-color\n--config\n--profile\n--workspace'
     case $command in
-    'setup') flags+=$'\n'$'--all\n--gateway\n--model\n--auth\n--via-proxy\n--claude-betas\n--dry-run\n--check\n--print\n--yes' ;;
+    'setup') flags+=$'\n'$'--all\n--gateway\n--model\n--auth\n--via-proxy\n--claude-betas\n--scope\n--dry-run\n--check\n--print\n--yes' ;;
     'revert') flags+=$'\n'$'--all\n--force\n--list\n--dry-run\n--yes' ;;
     'doctor') flags+=$'\n'$'--gateway\n--offline' ;;
     'run') flags+=$'\n'$'--model\n--gateway\n--dry-run' ;;

@@ -78,6 +78,7 @@ complete -c dbx-agents -n "__dbx_agents_at 'setup'" -l model -f -r -a '(__dbx_ag
 complete -c dbx-agents -n "__dbx_agents_at 'setup'" -l auth -f -r -a 'auto helper pat env proxy' -d 'How the agent gets its token'
 complete -c dbx-agents -n "__dbx_agents_at 'setup'" -l via-proxy -d 'Through the local proxy: --auth proxy'
 complete -c dbx-agents -n "__dbx_agents_at 'setup'" -l claude-betas -f -r -a 'on off' -d 'on: let Claude Code send its beta headers'
+complete -c dbx-agents -n "__dbx_agents_at 'setup'" -l scope -f -r -a 'user managed' -d 'user'
 complete -c dbx-agents -n "__dbx_agents_at 'setup'" -l dry-run -d 'Show what would change, as a diff'
 complete -c dbx-agents -n "__dbx_agents_at 'setup'" -l check -d 'Write nothing'
 complete -c dbx-agents -n "__dbx_agents_at 'setup'" -l print -d 'Print the resulting files'

@@ -37,10 +37,16 @@ class FakeConsole : public system::Console {
     int width_;
 };
 
+Output::Options plain() {
+    Output::Options options;
+    options.color = false;
+    return options;
+}
+
 struct Scene {
     explicit Scene(std::deque<std::string> lines, int width = 80)
         : console(std::move(lines), width)
-        , output(console, {false, false, false, Output::Verbosity::normal})
+        , output(console, plain())
         , questions(console, output) {}
     FakeConsole console;
     Output output;
