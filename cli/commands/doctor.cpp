@@ -38,6 +38,8 @@ class Doctor : public Command {
         }
         const auto target = session.target();
         if (!target) return fail(target.error());
+        const auto settings = session.settings();
+        if (!settings) return fail(settings.error());
         auto journal = state::Journal::load(session.environment(), session.files());
         if (!journal) return fail(journal.error());
         std::optional<Progress> progress(std::in_place, session.output(),
@@ -51,6 +53,7 @@ class Doctor : public Command {
             session.pacer(),
             **target,
             *journal,
+            **settings,
             [&](std::size_t done, std::size_t total) { progress->count(done, total); }};
         const auto report =
             doctor::diagnose(*chosen, names_.empty() ? doctor::Asked::all : doctor::Asked::by_name,

@@ -110,21 +110,6 @@ void check_shell(const Scene& scene, Patient& patient) {
                      written ? remove_key(scene, file, env_key(name))
                              : std::string("unset ") + name + ", also in your shell's start-up files"});
     }
-    // The generic headers win over those of the signal.
-    if (scene.env_is_set("OTEL_EXPORTER_OTLP_HEADERS") && !file.has(env_key("OTEL_EXPORTER_OTLP_HEADERS")) &&
-        icontains(*scene.env("OTEL_EXPORTER_OTLP_HEADERS"), "authorization") &&
-        (file.has(env_key("OTEL_EXPORTER_OTLP_METRICS_HEADERS")) ||
-         file.has(env_key("OTEL_EXPORTER_OTLP_LOGS_HEADERS")))) {
-        patient.add({"claude-otel-headers",
-                     "",
-                     Severity::warning,
-                     "the Authorization in your shell's OTEL_EXPORTER_OTLP_HEADERS wins over the one for the "
-                     "telemetry tables",
-                     {},
-                     0,
-                     "OTEL_EXPORTER_OTLP_HEADERS in the environment",
-                     "unset OTEL_EXPORTER_OTLP_HEADERS, also in your shell's start-up files"});
-    }
 }
 
 void check_file_key(const Scene& scene, Patient& patient) {

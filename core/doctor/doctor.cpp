@@ -251,6 +251,7 @@ Result<Report> diagnose(const std::vector<const agents::Agent*>& agents, Asked a
         for (const auto check : common_checks()) check(scene, patient);
         if (const auto* practice = practice_for(patient.agent->name)) {
             for (const auto check : practice->checks()) check(scene, patient);
+            for (const auto check : telemetry_checks()) check(scene, patient);
         }
     }
     check_databrickscfg(scene, report.findings);
@@ -262,6 +263,14 @@ Result<Report> diagnose(const std::vector<const agents::Agent*>& agents, Asked a
         BoundedClient client(surroundings.http, deadline, request_limit);
         for (auto& finding : examine_running_proxies(scene, client))
             report.findings.push_back(std::move(finding));
+    }
+    for (auto& patient : patients) {
+        const auto is = [](std::string_view id) {
+            return [id](const Finding& finding) { return finding.id == id; };
+        };
+        auto& findings = patient.findings;
+        if (std::any_of(findings.begin(), findings.end(), is("proxy-not-running")))
+            std::erase_if(findings, is(telemetry_without_proxy));
     }
     for (auto& patient : patients)
         for (auto& finding : patient.findings) report.findings.push_back(std::move(finding));

@@ -5,6 +5,7 @@
 #include "core/databricks/tokens.hpp"
 #include "core/doctor/finding.hpp"
 #include "core/state/journal.hpp"
+#include "core/state/settings.hpp"
 
 #include <functional>
 #include <string>
@@ -23,6 +24,7 @@ struct Surroundings {
     http::Pacer& pacer;
     const databricks::Target& target;
     const state::Journal& journal;
+    const state::Settings& settings;
     // Told how many agents' probes have ended; by one thread at a time. May be empty.
     std::function<void(std::size_t done, std::size_t total)> told = {};
 };

@@ -124,5 +124,9 @@ const std::vector<Check>& codex_checks();
 const std::vector<Check>& claude_checks();
 const std::vector<Check>& gemini_checks();
 const std::vector<Check>& cursor_checks();
+const std::vector<Check>& telemetry_checks(); // of every agent that exports
+
+// The finding that says less than proxy-not-running does.
+inline constexpr std::string_view telemetry_without_proxy = "telemetry-without-proxy";
 
 } // namespace dbx::doctor
