@@ -12,6 +12,7 @@ from agents import HERE, Unexpected, header_values, shape, want
 from local_proxy import wait_for
 from proxy_stage import Play
 from scene import check_reverted, clip
+from telemetry_case import case_telemetry
 
 COMMAND_LINE_TOOL = HERE.parent / "workspace" / "databricks"  # stands in for the Databricks CLI
 CLIENT_ID, CLIENT_SECRET = "11111111-2222-3333-4444-555555555555", "dose-valid-secret-0123456789abcdef"  # the stand-in's own
@@ -337,6 +338,7 @@ CASES = [
     ("rpm", "over requests per minute, held", case_rpm, False, False),
     ("refused", "over a limit, refused", case_refused, True, True),
     ("budget", "a spent budget, refused", case_budget, False, True),
+    ("telemetry", "telemetry into the tables; an outage, and kill -9", case_telemetry, True, False),
     ("revert", "no secret told; the files given back", case_secrets_and_revert, True, True),
 ]
 

@@ -10,6 +10,7 @@ import subprocess
 from agents import Turn, shape, want
 from local_proxy import LocalProxy, free_port, wait_for
 from scene import TURN_SECONDS, Scene
+from telemetry_case import PLACE, Recorder
 
 USAGE = {"input": 1111, "cache_read": 222, "cache_write": 33, "output": 44, "reasoning": 5}
 
@@ -177,10 +178,18 @@ class Stage:
         self.before = self.scene.snapshot()
         self.proxy, self.process, self.turn, self.turns, self.rows_seen, self.token = None, None, None, 0, 0, play.token
         self.thread = []  # the ledger's rows of the agent's session
+        self.recorder = None
         words = ["setup", play.agent.name, "--workspace", play.url, "--yes"]
         if form == "proxy":
             self.port = free_port()
             self.scene.dbx_agents(*words, "--auth", "proxy", f"--via-proxy={self.port}")
+        elif form == "telemetry":  # the same, with tables, and somebody between who keeps what the agent sends
+            self.port = free_port()
+            self.recorder = Recorder(self.port)
+            place = ["--catalog", "main", "--schema", "telemetry", "--prefix", PLACE.rsplit(".", 1)[1], "--workspace", play.url]
+            self.scene.dbx_agents("tables", "create", *place, DATABRICKS_TOKEN=play.token)
+            self.scene.dbx_agents("tables", "grant", *place, "--to", "ada@example.com", DATABRICKS_TOKEN=play.token)
+            self.scene.dbx_agents(*words, "--auth", "proxy", f"--via-proxy={self.recorder.port}", "--otel", PLACE)
         else:
             self.scene.dbx_agents(*words, "--auth", "pat", DATABRICKS_TOKEN=play.token)
         self.written = self.scene.snapshot()
@@ -189,6 +198,8 @@ class Stage:
         self.end_agent()
         if self.proxy:
             self.proxy.close()
+        if self.recorder:
+            self.recorder.close()
         if not self.play.options.keep:
             self.scene.close()
 
