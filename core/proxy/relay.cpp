@@ -61,8 +61,7 @@ bool HeldBody::append(std::string_view bytes) {
 Relay::Relay(Services services)
     : services_(std::move(services))
     , cut_at_(Steady::max().time_since_epoch().count())
-    , client_(
-          services_.make_client([this] { return steady_now().time_since_epoch().count() >= cut_at_.load(); }))
+    , client_(services_.make_client([this] { return is_over(); }))
     , policy_(std::make_shared<const RelayPolicy>())
     , usage_since_(services_.clock.now())
     , intake_([this] { take_in_all(); })
@@ -218,9 +217,15 @@ void Relay::account_dropped(Spool& spool) {
 
 void Relay::send_all() {
     Steady next_look = steady_now() + look_every;
+    bool last_export = false;
     while (true) {
         const auto [policy, spool] = now();
-        export_usage(false);
+        bool ending = false;
+        {
+            const std::lock_guard lock(guard_);
+            ending = stopping_;
+        }
+        export_usage(ending && !std::exchange(last_export, ending));
         bool sends = false;
         if (spool) {
             sends = spool->is_sender();
@@ -245,9 +250,10 @@ void Relay::send_all() {
         bool sent = false;
         if (sends && policy->tables)
             for (const Signal signal : otlp::all_signals) sent = send_next(*policy, *spool, signal) || sent;
-        std::unique_lock lock(guard_);
-        if (stopping_) break;
+        // At the end what goes out without trouble still goes, as far as the time allows.
+        if (ending && (!sent || is_over())) return;
         if (sent) continue;
+        std::unique_lock lock(guard_);
         auto until = next_look;
         if (sends)
             for (const Signal signal : otlp::all_signals) {
@@ -255,9 +261,11 @@ void Relay::send_all() {
                 if (lane.attempts > 0) until = std::min(until, lane.not_before);
             }
         wake_.wait_until(lock, until, [&] { return stopping_ || std::exchange(look_now_, false); });
-        if (stopping_) break;
     }
-    export_usage(true);
+}
+
+bool Relay::is_over() const {
+    return steady_now().time_since_epoch().count() >= cut_at_.load();
 }
 
 bool Relay::send_next(const RelayPolicy& policy, Spool& spool, Signal signal) {
@@ -265,7 +273,7 @@ bool Relay::send_next(const RelayPolicy& policy, Spool& spool, Signal signal) {
     int attempts = 0;
     {
         const std::lock_guard lock(guard_);
-        if (stopping_ || lane.not_before > steady_now()) return false;
+        if (is_over() || lane.not_before > steady_now()) return false;
         attempts = lane.attempts;
     }
     const auto batch = spool.first(signal);
@@ -300,7 +308,6 @@ bool Relay::send_next(const RelayPolicy& policy, Spool& spool, Signal signal) {
     case Verdict::Kind::later: {
         spool.release(signal);
         const std::lock_guard lock(guard_);
-        if (stopping_) return false;
         ++lane.attempts;
         lane.not_before = steady_now() + wait_after(lane.attempts, verdict.asked, http::RealPacer().random());
         const bool first = lane.trouble.why.empty();
@@ -368,9 +375,7 @@ Result<Bearer> Relay::token(const Bearer& refused) {
     std::unique_lock lock(waiting->guard);
     while (!waiting->got) {
         waiting->wake.wait_for(lock, milliseconds(200));
-        const auto time = steady_now();
-        if (time >= end || time.time_since_epoch().count() >= cut_at_.load())
-            return fail(ErrorKind::timeout, "no token came in time");
+        if (steady_now() >= end || is_over()) return fail(ErrorKind::timeout, "no token came in time");
     }
     return *waiting->got;
 }

@@ -62,7 +62,7 @@ class Relay {
     struct Services {
         system::Path spool_root;
         const system::Clock& clock;
-        // Asked at once when it is to end: see ask_to_end().
+        // For one thread; gives a request up when `interrupted` says so.
         std::function<std::unique_ptr<http::HttpClient>(std::function<bool()> interrupted)> make_client;
         TokenKeeper& tokens;
         // One line, without secrets; any thread. `warn`: what has to be heard at every level.
@@ -71,7 +71,8 @@ class Relay {
     };
 
     explicit Relay(Services services);
-    // Takes in what has arrived, and gives a request under way two seconds; what is in the spool stays.
+    // Takes in what has arrived, and sends for up to two seconds more, unless there is trouble; what is in
+    // the spool then stays.
     ~Relay();
     Relay(const Relay&) = delete;
     Relay& operator=(const Relay&) = delete;
@@ -138,6 +139,7 @@ class Relay {
     Verdict send(const RelayPolicy& policy, otlp::Signal signal, const std::string& bytes, int attempts);
     Result<Bearer> token(const Bearer& refused);
     void export_usage(bool last);
+    bool is_over() const; // nothing more is sent
     void account_dropped(Spool& spool);
 
     std::pair<std::shared_ptr<const RelayPolicy>, std::shared_ptr<Spool>> now() const;
