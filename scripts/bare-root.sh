@@ -53,10 +53,13 @@ mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null |
 [ -n "$mirror" ] || skip "no source of $suite is known to apt on this machine"
 
 root=$folder/root
+# A command in the bare system: with its own processes, terminals and shared memory, and nothing of this machine's environment.
 inside() {
-    unshare --mount --pid --fork --mount-proc="$root/proc" --kill-child chroot "$root" /usr/bin/env -i HOME=/root \
-        PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 TERM=dumb DEBIAN_FRONTEND=noninteractive \
-        ${DBX_JOBS:+DBX_JOBS="$DBX_JOBS"} sh -euc "$1"
+    unshare --mount --pid --fork --mount-proc="$root/proc" --kill-child sh -euc '
+        mount -t devpts -o newinstance,ptmxmode=0666,mode=0620 devpts "$1/dev/pts"
+        mount -t tmpfs -o mode=1777 tmpfs "$1/dev/shm"
+        exec chroot "$1" /usr/bin/env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
+            TERM=dumb DEBIAN_FRONTEND=noninteractive ${3:+DBX_JOBS="$3"} sh -euc "$2"' sh "$root" "$1" "${DBX_JOBS-}"
 }
 # What a package needs of devices, without the machine's own.
 devices() {
@@ -64,7 +67,9 @@ devices() {
         [ -e "$root/dev/${device%:*}" ] || mknod -m 666 "$root/dev/${device%:*}" c 1 "${device#*:}"
     done
     [ -e "$root/dev/tty" ] || mknod -m 666 "$root/dev/tty" c 5 0
-    mkdir -p "$root/dev/pts" "$root/dev/shm" && chmod 1777 "$root/dev/shm"
+    mkdir -p "$root/dev/pts" "$root/dev/shm"
+    ln -sfn pts/ptmx "$root/dev/ptmx"
+    ln -sfn /proc/self/fd "$root/dev/fd"
 }
 timed() {
     started=$(date +%s)
