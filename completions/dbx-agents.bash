@@ -83,7 +83,7 @@ _dbx_agents_is_command() {
 
 _dbx_agents_takes_value() {
     case $command:$1 in
-    *':--config' | *':--profile' | *':--workspace' | 'setup:--gateway' | 'setup:--model' | 'setup:--auth' | 'setup:--claude-betas' | 'doctor:--gateway' | 'run:--model' | 'run:--gateway' | 'auth token:--gateway' | 'auth status:--gateway' | 'models:--agent' | 'models:--gateway' | 'tables create:--catalog' | 'tables create:--schema' | 'tables create:--prefix' | 'tables create:--signals' | 'tables create:--warehouse' | 'tables create:--timeout' | 'tables check:--catalog' | 'tables check:--schema' | 'tables check:--prefix' | 'tables check:--signals' | 'tables check:--warehouse' | 'tables check:--timeout' | 'tables ddl:--catalog' | 'tables ddl:--schema' | 'tables ddl:--prefix' | 'tables ddl:--signals' | 'tables ddl:--warehouse' | 'tables ddl:--timeout' | 'tables grant:--catalog' | 'tables grant:--schema' | 'tables grant:--prefix' | 'tables grant:--signals' | 'tables grant:--warehouse' | 'tables grant:--timeout' | 'tables grant:--to' | 'proxy:--port' | 'proxy:--bind' | 'proxy:--threads' | 'proxy:--drain' | 'proxy:--rpm' | 'proxy:--tpm' | 'proxy:--max-concurrent' | 'proxy:--hold' | 'proxy:--ledger' | 'proxy:--upstream' | 'proxy:--gateway' | 'proxy:--log-level' | 'proxy status:--port' | 'proxy stop:--port' | 'proxy install:--port' | 'proxy install:--gateway' | 'usage:--since' | 'usage:--until' | 'usage:--by' | 'usage:--agent' | 'usage:--model' | 'usage:--html' | 'usage:--ledger') return 0 ;;
+    *':--config' | *':--profile' | *':--workspace' | 'setup:--gateway' | 'setup:--model' | 'setup:--auth' | 'setup:--claude-betas' | 'setup:--otel' | 'setup:--scope' | 'doctor:--gateway' | 'run:--model' | 'run:--gateway' | 'auth token:--gateway' | 'auth status:--gateway' | 'models:--agent' | 'models:--gateway' | 'tables create:--catalog' | 'tables create:--schema' | 'tables create:--prefix' | 'tables create:--signals' | 'tables create:--warehouse' | 'tables create:--timeout' | 'tables check:--catalog' | 'tables check:--schema' | 'tables check:--prefix' | 'tables check:--signals' | 'tables check:--warehouse' | 'tables check:--timeout' | 'tables ddl:--catalog' | 'tables ddl:--schema' | 'tables ddl:--prefix' | 'tables ddl:--signals' | 'tables ddl:--warehouse' | 'tables ddl:--timeout' | 'tables grant:--catalog' | 'tables grant:--schema' | 'tables grant:--prefix' | 'tables grant:--signals' | 'tables grant:--warehouse' | 'tables grant:--timeout' | 'tables grant:--to' | 'proxy:--port' | 'proxy:--bind' | 'proxy:--threads' | 'proxy:--drain' | 'proxy:--rpm' | 'proxy:--tpm' | 'proxy:--max-concurrent' | 'proxy:--hold' | 'proxy:--ledger' | 'proxy:--upstream' | 'proxy:--gateway' | 'proxy:--log-level' | 'proxy status:--port' | 'proxy stop:--port' | 'proxy install:--port' | 'proxy install:--gateway' | 'usage:--since' | 'usage:--until' | 'usage:--by' | 'usage:--agent' | 'usage:--model' | 'usage:--html' | 'usage:--ledger' | 'templates show:--otel') return 0 ;;
     esac
     return 1
 }
@@ -118,11 +118,11 @@ _dbx_agents_value() {
 _dbx_agents_flags() {
     local flags=$'--help\n--version\n--json\n--quiet\n--verbose\n--no-color\n--config\n--profile\n--workspace'
     case $command in
-    'setup') flags+=$'\n'$'--all\n--gateway\n--model\n--auth\n--via-proxy\n--claude-betas\n--scope\n--dry-run\n--check\n--print\n--yes' ;;
+    'setup') flags+=$'\n'$'--all\n--gateway\n--model\n--auth\n--via-proxy\n--claude-betas\n--otel\n--no-otel\n--otel-traces\n--scope\n--dry-run\n--check\n--print\n--yes' ;;
     'revert') flags+=$'\n'$'--all\n--force\n--list\n--dry-run\n--yes' ;;
     'doctor') flags+=$'\n'$'--gateway\n--offline' ;;
     'run') flags+=$'\n'$'--model\n--gateway\n--dry-run' ;;
-    'auth token') flags+=$'\n'$'--gateway\n--force-refresh' ;;
+    'auth token') flags+=$'\n'$'--gateway\n--otel-headers\n--force-refresh' ;;
     'auth status') flags+=$'\n'$'--gateway\n--offline' ;;
     'models') flags+=$'\n'$'--agent\n--gateway' ;;
     'tables create') flags+=$'\n'$'--catalog\n--schema\n--prefix\n--signals\n--warehouse\n--timeout\n--create-schema\n--views\n--dry-run' ;;
@@ -135,6 +135,7 @@ _dbx_agents_flags() {
     'proxy install') flags+=$'\n'$'--port\n--gateway\n--dry-run' ;;
     'proxy uninstall') flags+=$'\n'$'--dry-run' ;;
     'usage') flags+=$'\n'$'--since\n--until\n--by\n--agent\n--model\n--csv\n--watch\n--html\n--ledger' ;;
+    'templates show') flags+=$'\n'$'--otel' ;;
     esac
     _dbx_agents_offer "$flags"
 }

@@ -46,7 +46,7 @@ function __dbx_agents_at
 end
 
 set -g __dbx_agents_commands 'setup' 'status' 'revert' 'doctor' 'run' 'auth' 'auth token' 'auth status' 'models' 'tables' 'tables create' 'tables check' 'tables ddl' 'tables grant' 'proxy' 'proxy status' 'proxy stop' 'proxy rotate-keys' 'proxy install' 'proxy uninstall' 'usage' 'templates' 'templates list' 'templates show' 'templates export' 'completion' 'help'
-set -g __dbx_agents_takes_value ':--config' ':--profile' ':--workspace' 'setup:--gateway' 'setup:--model' 'setup:--auth' 'setup:--claude-betas' 'doctor:--gateway' 'run:--model' 'run:--gateway' 'auth token:--gateway' 'auth status:--gateway' 'models:--agent' 'models:--gateway' 'tables create:--catalog' 'tables create:--schema' 'tables create:--prefix' 'tables create:--signals' 'tables create:--warehouse' 'tables create:--timeout' 'tables check:--catalog' 'tables check:--schema' 'tables check:--prefix' 'tables check:--signals' 'tables check:--warehouse' 'tables check:--timeout' 'tables ddl:--catalog' 'tables ddl:--schema' 'tables ddl:--prefix' 'tables ddl:--signals' 'tables ddl:--warehouse' 'tables ddl:--timeout' 'tables grant:--catalog' 'tables grant:--schema' 'tables grant:--prefix' 'tables grant:--signals' 'tables grant:--warehouse' 'tables grant:--timeout' 'tables grant:--to' 'proxy:--port' 'proxy:--bind' 'proxy:--threads' 'proxy:--drain' 'proxy:--rpm' 'proxy:--tpm' 'proxy:--max-concurrent' 'proxy:--hold' 'proxy:--ledger' 'proxy:--upstream' 'proxy:--gateway' 'proxy:--log-level' 'proxy status:--port' 'proxy stop:--port' 'proxy install:--port' 'proxy install:--gateway' 'usage:--since' 'usage:--until' 'usage:--by' 'usage:--agent' 'usage:--model' 'usage:--html' 'usage:--ledger'
+set -g __dbx_agents_takes_value ':--config' ':--profile' ':--workspace' 'setup:--gateway' 'setup:--model' 'setup:--auth' 'setup:--claude-betas' 'setup:--otel' 'setup:--scope' 'doctor:--gateway' 'run:--model' 'run:--gateway' 'auth token:--gateway' 'auth status:--gateway' 'models:--agent' 'models:--gateway' 'tables create:--catalog' 'tables create:--schema' 'tables create:--prefix' 'tables create:--signals' 'tables create:--warehouse' 'tables create:--timeout' 'tables check:--catalog' 'tables check:--schema' 'tables check:--prefix' 'tables check:--signals' 'tables check:--warehouse' 'tables check:--timeout' 'tables ddl:--catalog' 'tables ddl:--schema' 'tables ddl:--prefix' 'tables ddl:--signals' 'tables ddl:--warehouse' 'tables ddl:--timeout' 'tables grant:--catalog' 'tables grant:--schema' 'tables grant:--prefix' 'tables grant:--signals' 'tables grant:--warehouse' 'tables grant:--timeout' 'tables grant:--to' 'proxy:--port' 'proxy:--bind' 'proxy:--threads' 'proxy:--drain' 'proxy:--rpm' 'proxy:--tpm' 'proxy:--max-concurrent' 'proxy:--hold' 'proxy:--ledger' 'proxy:--upstream' 'proxy:--gateway' 'proxy:--log-level' 'proxy status:--port' 'proxy stop:--port' 'proxy install:--port' 'proxy install:--gateway' 'usage:--since' 'usage:--until' 'usage:--by' 'usage:--agent' 'usage:--model' 'usage:--html' 'usage:--ledger' 'templates show:--otel'
 
 complete -c dbx-agents -f
 complete -c dbx-agents -s h -l help -d 'Print this help'
@@ -78,6 +78,9 @@ complete -c dbx-agents -n "__dbx_agents_at 'setup'" -l model -f -r -a '(__dbx_ag
 complete -c dbx-agents -n "__dbx_agents_at 'setup'" -l auth -f -r -a 'auto helper pat env proxy' -d 'How the agent gets its token'
 complete -c dbx-agents -n "__dbx_agents_at 'setup'" -l via-proxy -d 'Through the local proxy: --auth proxy'
 complete -c dbx-agents -n "__dbx_agents_at 'setup'" -l claude-betas -f -r -a 'on off' -d 'on: let Claude Code send its beta headers'
+complete -c dbx-agents -n "__dbx_agents_at 'setup'" -l otel -f -r -d 'Export metrics and logs to the tables of \'tables create\''
+complete -c dbx-agents -n "__dbx_agents_at 'setup'" -l no-otel -d 'Take the telemetry keys out again'
+complete -c dbx-agents -n "__dbx_agents_at 'setup'" -l otel-traces -d 'Export traces as well'
 complete -c dbx-agents -n "__dbx_agents_at 'setup'" -l scope -f -r -a 'user managed' -d 'user'
 complete -c dbx-agents -n "__dbx_agents_at 'setup'" -l dry-run -d 'Show what would change, as a diff'
 complete -c dbx-agents -n "__dbx_agents_at 'setup'" -l check -d 'Write nothing'
@@ -107,6 +110,7 @@ complete -c dbx-agents -n "__dbx_agents_at 'auth' 0" -a token -d 'Print a valid 
 complete -c dbx-agents -n "__dbx_agents_at 'auth' 0" -a status -d 'Show which credential won, and why the others did not'
 
 complete -c dbx-agents -n "__dbx_agents_at 'auth token'" -l gateway -f -r -d 'The gateway that the token is for'
+complete -c dbx-agents -n "__dbx_agents_at 'auth token'" -l otel-headers -d 'Print it as the JSON object that Claude Code\'s otelHeadersHelper wants'
 complete -c dbx-agents -n "__dbx_agents_at 'auth token'" -l force-refresh -d 'A new token, even if the cached one is still good'
 
 complete -c dbx-agents -n "__dbx_agents_at 'auth status'" -l gateway -f -r -d 'The gateway that the token is for'
@@ -206,6 +210,7 @@ complete -c dbx-agents -n "__dbx_agents_at 'templates' 0" -a show -d 'Print an a
 complete -c dbx-agents -n "__dbx_agents_at 'templates' 0" -a export -d 'Copy a built-in template into your configuration, to change it'
 
 
+complete -c dbx-agents -n "__dbx_agents_at 'templates show'" -l otel -f -r -d 'With otel'
 complete -c dbx-agents -n "__dbx_agents_at 'templates show' 0" -f -a '(__dbx_agents_ask agents)'
 
 complete -c dbx-agents -n "__dbx_agents_at 'templates export' 0" -f -a '(__dbx_agents_ask agents)'

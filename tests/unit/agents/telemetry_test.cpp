@@ -9,17 +9,20 @@ using namespace dbx::agents;
 namespace {
 
 std::map<std::string, std::string> folder(const std::string& more) {
-    return {{"agent.toml", "format = 1\ndisplay_name = \"Six\"\nauth = [\"pat\"]\n[home]\npath = \"~/.six\"\n[models]\n"
-                           "main = \"m\"\n[[file]]\nname = \"config\"\npath = \"c.toml\"\nformat = \"toml\"\n"
-                           "[[part]]\nfile = \"config\"\ndocument = \"c.toml\"\nreplace = [\"otel.exporter\"]\n" +
-                               more},
-            {"c.toml", "[otel]\nquiet = true\n[otel.exporter.http]\nendpoint = \"{{otel.endpoint}}/v1/logs\"\n"
-                       "[otel.exporter.http.headers]\nauthorization = \"Bearer {{token}}\"\n"}};
+    return {{"agent.toml",
+             "format = 1\ndisplay_name = \"Six\"\nauth = [\"pat\"]\n[home]\npath = \"~/.six\"\n[models]\n"
+             "main = \"m\"\n[[file]]\nname = \"config\"\npath = \"c.toml\"\nformat = \"toml\"\n"
+             "[[part]]\nfile = \"config\"\ndocument = \"c.toml\"\nreplace = [\"otel.exporter\"]\n" +
+                 more},
+            {"c.toml",
+             "[otel]\nquiet = true\n[otel.exporter.http]\nendpoint = \"{{otel.endpoint}}/v1/logs\"\n"
+             "[otel.exporter.http.headers]\nauthorization = \"Bearer {{token}}\"\n"}};
 }
 
 Variables variables() {
     Variables result;
-    result.values = {{"otel.endpoint", "https://w/api/2.0/otel"}, {"otel.tables", "a.b.c"}, {"token", "secret"}};
+    result.values = {
+        {"otel.endpoint", "https://w/api/2.0/otel"}, {"otel.tables", "a.b.c"}, {"token", "secret"}};
     result.secrets = {"token"};
     return result;
 }
@@ -29,7 +32,8 @@ Variables variables() {
 TEST_CASE("a table that is replaced as a whole is one leaf, filled in and known as a secret") {
     const auto agent = read_agent("six", "~/t/six", folder(""));
     REQUIRE(agent);
-    const auto leaves = render(*agent, agent->parts.front(), edit::Format::toml, variables());
+    const auto leaves = render(*agent, agent->parts.front().document, edit::Format::toml, variables(),
+                               agent->parts.front().replace);
     REQUIRE(leaves);
     REQUIRE(leaves->size() == 2);
     CHECK((*leaves)[0].path == edit::KeyPath{"otel", "quiet"});
@@ -64,6 +68,7 @@ TEST_CASE("the documents' variables are filled from what is known, and never wit
     CHECK(empty[2].second == "https://<workspace-url>/api/2.0/otel/v1/metrics");
     const auto filled = otel_variables("https://w.example", otlp::Place{"main", "telemetry", "dev"});
     CHECK(filled[2].second == "https://w.example/api/2.0/otel/v1/metrics");
-    CHECK(filled[3].second == "content-type=application/x-protobuf,Authorization=Bearer <databricks_pat_token>,"
-                              "X-Databricks-UC-Table-Name=main.telemetry.dev_otel_metrics");
+    CHECK(filled[3].second ==
+          "content-type=application/x-protobuf,Authorization=Bearer <databricks_pat_token>,"
+          "X-Databricks-UC-Table-Name=main.telemetry.dev_otel_metrics");
 }
