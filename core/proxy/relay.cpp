@@ -68,6 +68,11 @@ Relay::Relay(Services services)
     , sender_([this] { send_all(); }) {}
 
 Relay::~Relay() {
+    end();
+}
+
+void Relay::end() {
+    if (!intake_.joinable()) return;
     {
         const std::lock_guard lock(guard_);
         no_more_ = true;
@@ -307,19 +312,27 @@ bool Relay::send_next(const RelayPolicy& policy, Spool& spool, Signal signal) {
     case Verdict::Kind::new_token:
     case Verdict::Kind::later: {
         spool.release(signal);
-        const std::lock_guard lock(guard_);
-        ++lane.attempts;
-        lane.not_before = steady_now() + wait_after(lane.attempts, verdict.asked, http::RealPacer().random());
-        const bool first = lane.trouble.why.empty();
-        lane.trouble = verdict.why;
+        bool first = false;
+        {
+            const std::lock_guard lock(guard_);
+            ++lane.attempts;
+            lane.not_before =
+                steady_now() + wait_after(lane.attempts, verdict.asked, http::RealPacer().random());
+            first = lane.trouble.why.empty();
+            lane.trouble = verdict.why;
+        }
         if (first) services_.log("telemetry waits (" + name + "): " + verdict.why.why);
         return true;
     }
     }
-    const std::lock_guard lock(guard_);
-    if (!lane.trouble.why.empty() && verdict.kind == Verdict::Kind::delivered)
+    bool waited = false;
+    {
+        const std::lock_guard lock(guard_);
+        waited = !lane.trouble.why.empty();
+        lane = {};
+    }
+    if (waited && verdict.kind == Verdict::Kind::delivered)
         services_.log("telemetry goes out again (" + name + ")");
-    lane = {};
     return true;
 }
 

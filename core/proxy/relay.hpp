@@ -71,11 +71,14 @@ class Relay {
     };
 
     explicit Relay(Services services);
-    // Takes in what has arrived, and sends for up to two seconds more, unless there is trouble; what is in
-    // the spool then stays.
     ~Relay();
     Relay(const Relay&) = delete;
     Relay& operator=(const Relay&) = delete;
+
+    // Takes in what has arrived, and sends for up to two seconds more, unless there is trouble; what is in
+    // the spool then stays. Nothing of the relay runs after it; bodies that were still coming in may outlive
+    // it.
+    void end();
 
     // At the start and when the configuration was read anew: rejected batches get another try.
     void use(std::shared_ptr<const RelayPolicy> policy);

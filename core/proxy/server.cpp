@@ -26,9 +26,10 @@ struct Server::State {
     // The order matters: what answers on threads of its own ends before the loops that it answers to.
     asio::io_context control{1};
     asio::signal_set signals{control};
+    std::unique_ptr<Relay>
+        relay; // before the loops: bodies that come in on their connections are counted in it
     std::vector<std::unique_ptr<Loop>> loops;
     std::unique_ptr<TokenKeeper> tokens;
-    std::unique_ptr<Relay> relay;
     std::unique_ptr<http::Connector> connector;
     std::vector<std::thread> threads;
     mutable std::mutex policy_guard;
@@ -41,7 +42,7 @@ struct Server::State {
     ~State() {
         for (auto& loop : loops) loop->stop();
         for (auto& thread : threads) thread.join();
-        relay.reset();
+        if (relay) relay->end();
         // A token that is just being fetched is not waited for.
         const system::InterruptGuard guard;
         system::InterruptGuard::interrupt();

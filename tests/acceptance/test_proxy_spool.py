@@ -206,6 +206,17 @@ class Death(SpoolTest):
         self.assertLess(time.monotonic() - begun, 8)
         self.assertEqual(len(self.spooled()), 1)
 
+    def test_a_body_half_in_at_the_end(self):
+        self.relay()
+        client = self.client()
+        client.send(self.bytes_of("POST", route("metrics"), [("Content-Type", PROTOBUF), ("Content-Length", "100000")]) + b"x" * 50_000)
+        wait_for(lambda: self.ask("GET", "/status").json["accepted"] == 1)
+        self.p.signal(signal.SIGTERM)
+        self.assertIsNone(self.p.wait(0.3), "it waits for the request under way")
+        self.p.signal(signal.SIGTERM)
+        self.assertEqual(self.p.wait(), 0)
+        self.assertEqual(self.spooled(), [])
+
     def test_two_proxies_share_the_spool_and_one_sends(self):
         first = self.relay()
         second = self.proxy()

@@ -315,7 +315,7 @@ def otlp_scenario(world, table, size, count):
     """A batch from the agent to the workspace's answer: taken in, amended, spooled, sent. nginx only forwards the same bytes."""
     from raw_http import Client, request_bytes
     world.home.put(".config/dbx-agents/config.toml", '[otel]\ntables = "main.telemetry.dev"\n')
-    started = with_peers(world, ["dbx-agents", "nginx"], "plain")
+    started = with_peers(world, ["dbx-agents", "nginx"], "stream")  # it reads whole bodies
     protobuf, as_json = otlp_batch(size)
     try:
         for label, body, kind in (("protobuf", protobuf, "application/x-protobuf"), ("JSON", as_json, "application/json")):
