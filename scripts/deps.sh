@@ -34,6 +34,7 @@ git
 curl
 python3
 doctest-dev
+patch
 clang
 clang-format
 libclang-rt-14-dev|libclang-rt-dev
