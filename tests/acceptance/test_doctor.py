@@ -41,9 +41,9 @@ class Shape(Base):
         self.assertIn("No agent is installed or configured", done.stdout)
         self.assertEqual(self.h.snapshot(with_state=True), {}, "doctor writes nothing")
         done = self.shell(":", "doctor", "--offline", "--verbose")
-        self.assertEqual(done.stdout.count("neither installed nor configured"), 4, done.stdout)
+        self.assertEqual(done.stdout.count("neither installed nor configured"), 6, done.stdout)
         self.assertEqual(self.doctor(), {})
-        self.assertEqual(sorted(self.document["skipped"]), ["claude", "codex", "cursor", "gemini"])
+        self.assertEqual(sorted(self.document["skipped"]), ["claude", "codex", "copilot", "cursor", "gemini", "opencode"])
 
     def test_a_named_agent_is_never_skipped(self):
         self.cured("not-set-up", "info", "codex")
@@ -281,7 +281,7 @@ class Common(Base):
 
     def test_every_finding_is_in_a_test(self):
         """No new finding without its state, its fix and its end."""
-        tests = "".join(path.read_text() for path in HERE.glob("test_doctor*.py"))
+        tests = "".join(path.read_text() for name in ("doctor", "proxy") for path in HERE.glob(f"test_{name}*.py"))
         source = "".join(path.read_text() for path in (HERE.parent.parent / "core/doctor").glob("*.cpp"))
         first = r'(?:add\(\s*\{|push_back\(\s*\{|Finding\{|return\s*\{|trouble\()\s*'
         name = r'"([a-z0-9]+(?:-[a-z0-9]+)*)"'

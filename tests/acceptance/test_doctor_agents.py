@@ -251,11 +251,6 @@ class Claude(Base):
         self.cured("claude-betas-off", "info")
         self.cured("claude-betas-on", "info")
 
-    def test_otel_headers_of_the_shell(self):
-        self.configure()
-        self.json_file(SETTINGS, lambda v: v["env"].update(OTEL_EXPORTER_OTLP_METRICS_HEADERS="X-Databricks-UC-Table-Name=a.b.c"))
-        self.cured("claude-otel-headers", "warning", env={"OTEL_EXPORTER_OTLP_HEADERS": "Authorization=Bearer " + OTHER})
-
 
 class Gemini(Base):
     agent = "gemini"

@@ -130,6 +130,8 @@ class Door(RelayTest):
                     self.assertIn(b"cannot be read", answer.body)
         self.no_upstream_request()
         self.assertEqual(self.signal("metrics")["refused"] + self.signal("logs")["refused"], len(cases))
+        found = {one["id"]: one for one in json.loads(self.h.run("doctor", "--json").out)["findings"]}
+        self.assertIn(f"{len(cases)} batches", found["telemetry-unreadable"]["what"])
         self.assertEqual(self.spooled(), [])
         self.taken_200(self.export("metrics", good))
         self.arrives("metrics", [good])
