@@ -78,7 +78,8 @@ class RelayRoute : public tables::ProbeRoute {
         const auto now = counts(*status, signal);
         const auto& before = before_[index(signal)];
         if (now.rejected > before.rejected) {
-            const auto& last = object_of(*status, "rejected");
+            const auto& one = object_of(object_of(*status, "signals"), std::string(name_of(signal)));
+            const auto& last = object_of(one, "last_rejection");
             auto trouble =
                 tables::explain_rejection(static_cast<int>(count_of(last, "status")), text_of(last, "why"),
                                           text_of(last, "fix"), place_, signal);

@@ -305,6 +305,10 @@ bool Relay::send_next(const RelayPolicy& policy, Spool& spool, Signal signal) {
     case Verdict::Kind::aside:
         verdict.why.table = policy.tables->table_name(signal);
         spool.set_aside(*batch, verdict.why);
+        {
+            const std::lock_guard lock(guard_);
+            lanes_[static_cast<std::size_t>(signal)].rejection = verdict.why;
+        }
         counted.rejected.fetch_add(1);
         say("aside " + name + verdict.why.why, "a batch of " + name + " was rejected and set aside: " +
                                                    verdict.why.why + " (dbx-agents doctor tells more)");
@@ -329,7 +333,9 @@ bool Relay::send_next(const RelayPolicy& policy, Spool& spool, Signal signal) {
     {
         const std::lock_guard lock(guard_);
         waited = !lane.trouble.why.empty();
-        lane = {};
+        Lane fresh;
+        fresh.rejection = std::move(lane.rejection);
+        lane = std::move(fresh);
     }
     if (waited && verdict.kind == Verdict::Kind::delivered)
         services_.log("telemetry goes out again (" + name + ")");

@@ -127,6 +127,7 @@ class Relay {
     };
     // The line to one table.
     struct Lane {
+        Spool::Rejection rejection; // the last batch that the workspace did not take
         int attempts = 0;
         Steady not_before = {};
         Spool::Rejection trouble; // why it waits

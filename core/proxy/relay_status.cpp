@@ -65,6 +65,12 @@ std::string Relay::status_json() const {
             {"not_taken", counted.not_taken.load()},
         };
     }
+    for (const Signal signal : otlp::all_signals) {
+        const auto& last = lanes[static_cast<std::size_t>(signal)].rejection;
+        if (last.status == 0) continue;
+        root["signals"][std::string(otlp::name_of(signal))]["last_rejection"] = {
+            {"status", last.status}, {"why", last.why}, {"fix", last.fix}};
+    }
     const auto rejected = spool ? spool->rejected() : Spool::Rejected();
     root["rejected"] = {{"batches", rejected.batches},    {"bytes", rejected.bytes},
                         {"status", rejected.last.status}, {"table", rejected.last.table},

@@ -182,7 +182,7 @@ class Words(Test):
                 elif span.split()[0] in commands and " " in span:
                     calls.append("dbx-agents " + span)
                 for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]*", span):
-                    if flag not in all_flags and not span.startswith(("systemctl", "curl", "npm", "apt", "docker", "claude ", "codex ")):
+                    if flag not in all_flags and not span.startswith(("systemctl", "curl", "npm", "apt", "docker", "ctest ", "claude ", "codex ")):
                         problems.append(f"{guide.name}: `{span}`: no command has {flag}")
             for call in calls:
                 problems += [f"{guide.name}: `{call}`: {what}" for what in self.wrong(call, commands, everywhere)]
