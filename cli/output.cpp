@@ -225,15 +225,4 @@ std::string Output::colored_diff(std::string_view diff) const {
     return result;
 }
 
-bool Output::confirm(std::string_view question) {
-    console_.err(fmt::format("{} [Y/n] ", question));
-    const auto answer = console_.read_line();
-    if (!answer) {
-        console_.err("\n");
-        return false;
-    }
-    const std::string word = to_lower(trim(*answer));
-    return word.empty() || word == "y" || word == "yes";
-}
-
 } // namespace dbx::cli

@@ -58,9 +58,8 @@ class Output {
     // A unified diff in colour.
     std::string colored_diff(std::string_view diff) const;
 
-    // Asks on the terminal; an end of input is a no.
-    bool confirm(std::string_view question);
     bool result_is_terminal() const { return console_.out_is_terminal(); }
+    // Whether somebody can answer: see Questions.
     bool can_ask() const { return console_.in_is_terminal() && console_.err_is_terminal(); }
 
     int width() const { return console_.width(); }

@@ -31,6 +31,11 @@ build asan
 if [ "${DBX_AGENTS_E2E-}" = 1 ] && [ -x scripts/e2e.sh ]; then
     say "end to end, with the real agents"
     scripts/e2e.sh
+    say "the managed files of Claude Code and Codex, with the real agents"
+    status=0
+    DBX_AGENTS_BIN=build/dev/cli/dbx-agents DBX_AGENTS_WORKSPACE=$PWD/build/dev/tests/workspace/dbx-agents-workspace \
+        python3 -B tests/e2e/managed.py || status=$?
+    [ "$status" = 0 ] || [ "$status" = 77 ] || exit "$status"
     say "the tables' SQL by another grammar"
     status=0
     DBX_AGENTS_BIN=build/dev/cli/dbx-agents python3 -B tests/e2e/ddl_grammar.py || status=$?

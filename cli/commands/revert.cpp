@@ -1,5 +1,6 @@
 #include "cli/command.hpp"
 #include "cli/file_diff.hpp"
+#include "cli/questions.hpp"
 #include "cli/session.hpp"
 #include "core/base/strings.hpp"
 #include "core/edit/mask.hpp"
@@ -36,9 +37,13 @@ class Revert : public Command {
             return fail(ErrorKind::usage, "which agents?", "neither an agent nor --all was given",
                         "dbx-agents revert codex, or dbx-agents revert --all");
 
+        // Nobody waits for a lock that a question holds: with a question it is taken after the answer.
+        auto& out = session.output();
         const bool writes = !list_ && !dry_run_;
+        const bool asks = writes && !yes_ && !out.json() && out.can_ask();
+        const system::InterruptGuard guard;
         std::optional<system::Lock> lock;
-        if (writes) {
+        if (writes && !asks) {
             auto locked = session.lock();
             if (!locked) return fail(locked.error());
             lock = std::move(*locked);
@@ -48,15 +53,49 @@ class Revert : public Command {
         if (auto known = check_names(session, *journal); !known) return fail(known.error());
         if (list_) return show_list(session, *journal);
 
-        auto changes = agents::plan_revert(names_, force_ ? agents::Force::yes : agents::Force::no, *journal,
-                                           session.environment(), session.files());
+        auto changes = plan(session, *journal);
         if (!changes) return fail(changes.error());
         if (changes->empty()) return show_nothing(session);
         if (dry_run_) return show_dry_run(session, *changes);
-        return write(session, *changes, *journal);
+        if (!asks) {
+            if (!out.json())
+                for (const auto& change : *changes) show_remarks(session, change);
+            return write(session, *changes, *journal);
+        }
+
+        for (const auto& change : *changes) {
+            out.result(out.colored_diff(diff_of(change)));
+            show_remarks(session, change);
+        }
+        const auto agreed =
+            Questions(session.console(), out).yes_no("Take these changes back?", Questions::Preset::yes);
+        if (!agreed) {
+            session.console().err("Nothing was changed.\n");
+            return exit_code(ErrorKind::interrupted);
+        }
+        if (!*agreed) {
+            out.summary("Nothing was changed.\n");
+            return 1;
+        }
+        auto locked = session.lock();
+        if (!locked) return fail(locked.error());
+        lock = std::move(*locked);
+        journal = state::Journal::load(session.environment(), session.files());
+        if (!journal) return fail(journal.error());
+        auto again = plan(session, *journal);
+        if (!again) return fail(again.error());
+        if (const auto* other = agents::first_difference(*changes, *again))
+            return fail(ErrorKind::file, "cannot update " + session.shown(other->named),
+                        "somebody changed it while the question was open", "run the command again");
+        return write(session, *again, *journal);
     }
 
   private:
+    Result<std::vector<FileChange>> plan(Session& session, const state::Journal& journal) const {
+        return agents::plan_revert(names_, force_ ? agents::Force::yes : agents::Force::no, journal,
+                                   session.environment(), session.files());
+    }
+
     // An agent whose template is gone can still be reverted: the journal knows what was written.
     Result<void> check_names(Session& session, const state::Journal& journal) {
         for (const auto& name : names_) {
@@ -189,18 +228,6 @@ class Revert : public Command {
 
     Result<int> write(Session& session, const std::vector<FileChange>& changes, state::Journal& journal) {
         auto& out = session.output();
-        if (!yes_ && !out.json() && out.can_ask()) {
-            for (const auto& change : changes) {
-                out.result(out.colored_diff(diff_of(change)));
-                show_remarks(session, change);
-            }
-            if (!out.confirm("Take these changes back?")) {
-                out.summary("Nothing was changed.\n");
-                return 1;
-            }
-        } else if (!out.json()) {
-            for (const auto& change : changes) show_remarks(session, change);
-        }
         std::vector<const FileChange*> list;
         for (const auto& change : changes) list.push_back(&change);
         std::vector<std::string> behind_proxy;
@@ -208,13 +235,10 @@ class Revert : public Command {
             if (entry.auth == "proxy" && wanted(entry.agent) &&
                 std::find(behind_proxy.begin(), behind_proxy.end(), entry.agent) == behind_proxy.end())
                 behind_proxy.push_back(entry.agent);
-        {
-            const system::InterruptGuard guard;
-            if (auto applied =
-                    agents::apply(list, journal, session.environment(), session.files(), session.now());
-                !applied)
-                return fail(applied.error());
-        }
+        if (auto applied =
+                agents::apply(list, journal, session.environment(), session.files(), session.now());
+            !applied)
+            return fail(applied.error());
         if (out.json()) {
             out.document(document_of(changes));
             return 0;

@@ -171,16 +171,8 @@ class Setup : public Command {
     // The first file that is to become something else than what was shown; nullptr: there is none.
     static const FileChange* first_difference(const SetupPlan& shown, const SetupPlan& now) {
         for (std::size_t i = 0; i < now.agents.size(); ++i) {
-            const auto& before = shown.agents[i].files;
-            const auto& after = now.agents[i].files;
-            for (const auto& change : after) {
-                const auto same = [&](const FileChange& other) { return agents::same_work(change, other); };
-                if (change.changes() && std::none_of(before.begin(), before.end(), same)) return &change;
-            }
-            for (const auto& change : before) {
-                const auto same = [&](const FileChange& other) { return agents::same_work(change, other); };
-                if (change.changes() && std::none_of(after.begin(), after.end(), same)) return &change;
-            }
+            if (const auto* other = agents::first_difference(shown.agents[i].files, now.agents[i].files))
+                return other;
         }
         return nullptr;
     }

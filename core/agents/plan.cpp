@@ -83,6 +83,20 @@ bool same_work(const FileChange& a, const FileChange& b) {
            a.mode_before == b.mode_before && a.mode_after == b.mode_after;
 }
 
+const FileChange* first_difference(const std::vector<FileChange>& before,
+                                   const std::vector<FileChange>& after) {
+    const auto only_in = [](const std::vector<FileChange>& these, const std::vector<FileChange>& others) {
+        const auto found = std::find_if(these.begin(), these.end(), [&](const FileChange& change) {
+            return change.changes() &&
+                   std::none_of(others.begin(), others.end(),
+                                [&](const FileChange& other) { return same_work(change, other); });
+        });
+        return found == these.end() ? nullptr : &*found;
+    };
+    const auto* later = only_in(after, before);
+    return later ? later : only_in(before, after);
+}
+
 std::string to_string(Auth auth) {
     for (const auto& [value, name] : auth_names)
         if (value == auth) return std::string(name);

@@ -54,6 +54,11 @@ struct FileChange {
 // The same bytes and mode become the same bytes and mode.
 bool same_work(const FileChange& a, const FileChange& b);
 
+// The first change that is in one list and has no like in the other; nullptr: there is none. For plans made
+// before and after a question.
+const FileChange* first_difference(const std::vector<FileChange>& before,
+                                   const std::vector<FileChange>& after);
+
 enum class Auth { automatic, helper, pat, env, proxy };
 std::string to_string(Auth auth);
 std::optional<Auth> parse_auth(std::string_view name);

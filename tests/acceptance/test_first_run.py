@@ -236,6 +236,31 @@ class FirstRun(Test):
         self.assertIn("while the question was open", text)
         self.same_snapshot(self.h.kept(), before, "somebody else's file, and nothing else")
 
+    def test_revert_asks_without_the_lock_too(self):
+        """Another setup gets through while it asks, and a file that changed meanwhile stays as it is."""
+        self.ok(self.h.run("setup", "codex", "claude", "--yes"))
+        before = self.h.kept()
+        for key in (CTRL_C, CTRL_D):
+            terminal = Terminal(self.h, "revert", "codex")
+            self.addCleanup(terminal.__exit__)
+            terminal.expect("Take these changes back? [Y/n]").send(key)
+            self.assertTrue(self.done(terminal, 130).endswith("Nothing was changed.\n"))
+            self.same_snapshot(self.h.kept(), before, "an ended question")
+        terminal = Terminal(self.h, "revert", "codex")
+        self.addCleanup(terminal.__exit__)
+        terminal.expect("Take these changes back? [Y/n]")
+        self.ok(self.h.run("setup", "gemini", "--auth", "env", timeout=20))
+        self.h.put(".codex/config.toml", b"# mine\n" + self.h.read(".codex/config.toml"), 0o600)
+        terminal.send()
+        self.assertIn("while the question was open", self.done(terminal, 3))
+        self.assertIn(b"# mine", self.h.read(".codex/config.toml"))
+        terminal = Terminal(self.h, "revert", "codex")
+        self.addCleanup(terminal.__exit__)
+        terminal.answer("Take these changes back? [Y/n]")
+        self.done(terminal)
+        self.assertEqual(self.h.read(".codex/config.toml"), b"# mine\n")
+        self.assertIn("gemini", self.ok(self.h.run("revert", "--list")).out)
+
     def test_dry_run_asks_and_writes_nothing(self):
         before = self.h.kept()
         terminal = self.start("--dry-run")
