@@ -34,7 +34,7 @@ class FirstRun {
         questions_.say("A few questions, then the changes as a diff. Nothing is written before you agree to "
                        "it. Enter takes what stands in brackets; Ctrl-C ends this.");
         for (const auto step : {&FirstRun::workspace, &FirstRun::agents, &FirstRun::models, &FirstRun::token,
-                                &FirstRun::port}) {
+                                &FirstRun::port, &FirstRun::telemetry}) {
             const auto answered = (this->*step)();
             if (!answered || !*answered) return answered;
         }
@@ -241,6 +241,37 @@ class FirstRun {
         return true;
     }
 
+    // 6. The telemetry's tables, for agents that can export.
+    Result<bool> telemetry() {
+        if (wish_.otel || wish_.no_otel) return true;
+        if (std::all_of(chosen_.begin(), chosen_.end(),
+                        [](const Agent* agent) { return agent->token_variable.empty(); }))
+            return true;
+        const auto settings = session_.settings();
+        if (!settings) return fail(settings.error());
+        const auto known = (*settings)->find("otel.tables");
+        if (known && known->rank == state::Rank::locked) return true;
+        Question question;
+        question.title = "Send the agents' telemetry to tables in Unity Catalog? (tables create makes them)";
+        question.prompt = "catalog.schema.prefix, or no";
+        question.otherwise = known ? known->value : "no";
+        question.free_text = true;
+        question.judge = [&](const std::string& answer) {
+            SetupWish wish = wish_;
+            if (answer != "no" && !(known && answer == known->value)) wish.otel = answer;
+            const auto plan = make_setup_plan(session_, wish);
+            return plan || plan.error().kind != ErrorKind::usage ? std::string() : sentence(plan.error());
+        };
+        const auto answer = questions_.ask(question);
+        if (!answer) return false;
+        if (*answer == "no") {
+            wish_.no_otel = known.has_value();
+        } else if (!known || *answer != known->value) {
+            wish_.otel = *answer;
+        }
+        return true;
+    }
+
     std::string problem_of(const std::string& form) {
         SetupWish wish = wish_;
         wish.auth = form == "auto" ? "" : form;
@@ -308,6 +339,18 @@ std::string equivalent_command(const databricks::Target& target, const SetupWish
     } else if (!wish.auth.empty()) {
         words.insert(words.end(), {"--auth", wish.auth});
     }
+    if (wish.no_otel) words.emplace_back("--no-otel");
+    const auto exporting =
+        std::find_if(plan.agents.begin(), plan.agents.end(),
+                     [](const agents::AgentPlan& agent) { return agent.otel.has_value(); });
+    if (wish.otel) {
+        words.insert(words.end(), {"--otel", *wish.otel});
+    } else if (exporting != plan.agents.end()) {
+        const auto& place = exporting->otel->place;
+        words.insert(words.end(), {"--otel", place.catalog + "." + place.schema + "." + place.prefix});
+    }
+    if (wish.otel_traces || (exporting != plan.agents.end() && exporting->otel->traces))
+        words.emplace_back("--otel-traces");
     if (wish.claude_betas != "off") words.insert(words.end(), {"--claude-betas", wish.claude_betas});
     words.emplace_back("--yes");
     for (auto& word : words) word = shell_quote(word);

@@ -18,7 +18,7 @@ host = https://adb-99.3.azuredatabricks.net
 token = {PAT}
 """
 LOCAL_KEY = re.compile(rb"dbxl_[0-9a-f]{64}")
-PROMPTS = ("Number, or a URL", "Numbers or names, or all", "Keep these models?", "Number or name", "Write these changes?")
+PROMPTS = ("Number, or a URL", "Numbers or names, or all", "Keep these models?", "Number or name", "catalog.schema.prefix, or no", "Write these changes?")
 
 
 class FirstRun(Test):
@@ -66,7 +66,7 @@ class FirstRun(Test):
 
     def test_enter_takes_the_default_everywhere(self):
         terminal = self.start()
-        terminal.answer("[1]:").answer("[codex claude]:").answer("[Y/n]").answer("[1]:").expect("apiKeyHelper").answer("Write these changes? [Y/n]")
+        terminal.answer("[1]:").answer("[codex claude]:").answer("[Y/n]").answer("[1]:").answer("or no [no]:").expect("apiKeyHelper").answer("Write these changes? [Y/n]")
         text = self.done(terminal)
         self.assertIn(f"1  {WORKSPACE}", text)
         self.assertIn("profile DEFAULT", text)
@@ -92,7 +92,7 @@ class FirstRun(Test):
         terminal.answer("Model for Claude Code [databricks-claude-opus-4-6]:", "databricks-claude-sonnet-4-5")
         terminal.answer("Number or name [1]:", "helper").expect("there is no 'helper'")  # Gemini CLI cannot
         terminal.answer("Number or name [1]:", "proxy").answer("Port of the local proxy [8790]:", "70000").expect("1 to 65535")
-        terminal.answer("Port of the local proxy [8790]:", "8123").answer("Write these changes? [Y/n]", "y")
+        terminal.answer("Port of the local proxy [8790]:", "8123").answer("or no [no]:").answer("Write these changes? [Y/n]", "y")
         text = self.done(terminal)
         self.assertIn("dbx-agents proxy --port 8123", text)
         self.assertIn(b"http://127.0.0.1:8123/anthropic", self.h.read(".claude/settings.json"))
@@ -107,17 +107,32 @@ class FirstRun(Test):
         terminal = self.start()
         terminal.answer("[1]:").answer("[codex claude]:", "codex").answer("Keep these models? [Y/n]", "n")
         terminal.expect("1  databricks-gpt-5-2").expect("2  databricks-gpt-6").answer("Model for Codex CLI [1]:", "2")
-        terminal.answer("[1]:").answer("Write these changes? [Y/n]")
+        terminal.answer("[1]:").answer("or no [no]:").answer("Write these changes? [Y/n]")
         text = self.done(terminal)
         self.assertNotIn("databricks-claude-x", text)
         self.assertIn("--model codex=databricks-gpt-6", self.same_by_command(text, "claude", "codex"))
+
+    def test_telemetry(self):
+        """The tables are asked for, a wrong name again; the next first run offers them, and no takes the keys out."""
+        terminal = self.start()
+        terminal.answer("[1]:").answer("[codex claude]:", "claude").answer("[Y/n]").answer("[1]:")
+        terminal.answer("or no [no]:", "main.telemetry").expect("main.telemetry").answer("or no [no]:", "main.telemetry.dev")
+        terminal.answer("Write these changes? [Y/n]")
+        command = self.same_by_command(self.done(terminal), "claude", "codex")
+        self.assertIn("--otel main.telemetry.dev", command)
+        self.assertIn(b"main.telemetry.dev_otel_metrics", self.h.read(".claude/settings.json"))
+        terminal = self.start()
+        terminal.answer("[1]:").answer("[codex claude]:", "claude").answer("[Y/n]").answer("[1]:").answer("or no [main.telemetry.dev]:", "no")
+        terminal.answer("Write these changes? [Y/n]")
+        self.assertIn("--no-otel", self.command_of(self.done(terminal)))
+        self.assertNotIn(b"otel", self.h.read(".claude/settings.json").lower())
 
     def test_nothing_is_known(self):
         """No profile, no agent: the address is typed, all four are offered, and there is no credential yet."""
         self.h = self.prepare(self.fresh(), profiles="")
         terminal = self.start()
         terminal.answer("https://:", "").expect("an answer is needed").answer("https://:", "adb-1.2.azuredatabricks.net")
-        terminal.answer("[all]:").answer("Keep these models? [Y/n]").answer("[1]:").answer("Write these changes? [Y/n]")
+        terminal.answer("[all]:").answer("Keep these models? [Y/n]").answer("[1]:").answer("or no [no]:").answer("Write these changes? [Y/n]")
         text = self.done(terminal)
         self.assertRegex(text, r"recommended: helper for codex, claude; proxy for gemini")
         self.assertIn("there is no credential yet", text)
@@ -127,13 +142,13 @@ class FirstRun(Test):
         self.h = self.prepare(self.fresh(), "codex", profiles="")
         terminal = self.start("--workspace", WORKSPACE)
         terminal.answer("[codex]:").answer("[Y/n]").answer("[1]:", "pat").expect("DATABRICKS_TOKEN").answer("[1]:", "env")
-        terminal.answer("Write these changes? [Y/n]")
+        terminal.answer("or no [no]:").answer("Write these changes? [Y/n]")
         self.assertEqual(self.same_by_command(self.done(terminal), "codex", profiles=""),
                          f"dbx-agents setup codex --workspace {WORKSPACE} --auth env --yes")
 
     def test_what_a_flag_tells_is_not_asked(self):
         terminal = self.start("--profile", "eu", "--auth", "pat", "--model", "databricks-gpt-5-2", "--claude-betas", "on")
-        terminal.answer("[codex claude]:", "codex").answer("Write these changes? [Y/n]")
+        terminal.answer("[codex claude]:", "codex").answer("or no [no]:").answer("Write these changes? [Y/n]")
         text = self.done(terminal)
         for title in ("Which workspace?", "Which models?", "How do the agents"):
             self.assertNotIn(title, text)
@@ -147,7 +162,7 @@ class FirstRun(Test):
                                                      "[proxy]\nport = 8111\n")
         terminal = self.start()
         terminal.expect("config.toml:1").answer("[1]:").answer("[codex claude]:", "2").expect("mine").answer("[Y/n]")
-        terminal.answer("[1]:", "proxy").answer("[8111]:").answer("Write these changes? [Y/n]")
+        terminal.answer("[1]:", "proxy").answer("[8111]:").answer("or no [no]:").answer("Write these changes? [Y/n]")
         text = self.done(terminal)
         self.h.path(".config/dbx-agents/config.toml").unlink()
         self.h.path(".config/dbx-agents").rmdir()
