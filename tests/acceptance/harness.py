@@ -15,6 +15,9 @@ import tempfile
 import unittest
 from pathlib import Path
 
+# A test runner in the background ignores interrupts, and its children would as well.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 HERE = Path(__file__).resolve().parent
 FILES = HERE / "files"
 

@@ -150,7 +150,7 @@ class RunTest(harness.Test):
                 self.assertEqual(seen["status"], 200)
                 self.assertEqual(seen["argv"][-5:], ["say", "--flag", "a b", "--", "--json"])
                 self.same_snapshot(self.h.snapshot(), before, f"run {name} wrote files")
-                self.assertEqual(self.pids(), [], "its proxy ends with it")
+                self.no_proxy_is_left()
 
     def test_no_secret_stands_in_an_argument(self):
         for name in ("codex", "claude", "gemini"):
