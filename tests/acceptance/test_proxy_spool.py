@@ -219,8 +219,8 @@ class Death(SpoolTest):
 
     def test_two_proxies_share_the_spool_and_one_sends(self):
         first = self.relay()
-        second = self.proxy()
         wait_for(lambda: self.telemetry(first)["sends"])
+        second = self.proxy()
         self.assertFalse(self.telemetry(second)["sends"])
         bodies = [metric(f"m{n}") for n in range(10)]
         for n, body in enumerate(bodies):
