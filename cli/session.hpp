@@ -2,6 +2,7 @@
 
 #include "cli/output.hpp"
 #include "cli/run.hpp"
+#include "core/agents/catalogue.hpp"
 #include "core/agents/plan.hpp"
 #include "core/databricks/api.hpp"
 #include "core/databricks/target.hpp"

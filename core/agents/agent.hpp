@@ -160,52 +160,11 @@ struct Agent {
     bool has_files_for(Scope scope) const;
 };
 
-// Reads one agent from its files. Errors name the file and the line: a key that does not exist, a missing
-// document, a placeholder nobody fills. Kind: usage.
-Result<Agent> read_agent(std::string name, std::string origin, std::map<std::string, std::string> documents);
-
-// All agents: the built-in ones, and the folders in $XDG_CONFIG_HOME/dbx-agents/templates, which win over
-// built-in ones of the same name.
-struct Catalogue {
-    std::vector<Agent> agents;                        // by order, then name
-    std::map<std::string, Error, std::less<>> broken; // users' templates that can't be used, by name
-    const Agent* find(std::string_view name) const;
-    std::vector<std::string> names() const;
-};
-Result<Catalogue> load_catalogue(const system::Environment& environment, system::FileSystem& files);
-
-// Where users' own templates are.
-Result<system::Path> user_templates(const system::Environment& environment);
-
 // The agent's folder for this user. Errors: no HOME.
 Result<system::Path> home_of(const Agent& agent, const system::Environment& environment);
 
 // The path of one of its files.
 Result<system::Path> path_of(const Agent& agent, const AgentFile& file,
                              const system::Environment& environment);
-
-// Where a value's placeholders come from. A string that is nothing but one placeholder takes the variable's
-// type.
-struct Variables {
-    std::map<std::string, edit::Value> values;
-    std::vector<std::string> secrets; // names whose values are secret
-};
-
-// One leaf of a document, filled in; or a table that is one value.
-struct Leaf {
-    edit::KeyPath path;
-    edit::Value value;
-    bool secret = false; // a secret went into it
-};
-
-// The leaves of a document in order; tables at one of `whole` are one value each. An unknown placeholder is
-// an error of kind failed.
-Result<std::vector<Leaf>> render(const Agent& agent, const std::string& document, edit::Format format,
-                                 const Variables& variables, const std::vector<edit::KeyPath>& whole = {});
-Result<std::string> render_note(const Agent& agent, const Note& note, const Variables& variables);
-Result<std::string> render_text(const Agent& agent, const std::string& document, const Variables& variables);
-
-// The placeholders that templates may use.
-const std::vector<std::string>& placeholder_names();
 
 } // namespace dbx::agents

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core/agents/agent.hpp"
+#include "core/agents/render.hpp"
 #include "core/agents/version.hpp"
 #include "core/base/secret.hpp"
 #include "core/otlp/names.hpp"

@@ -1,4 +1,7 @@
 #include "core/agents/agent.hpp"
+#include "core/agents/catalogue.hpp"
+#include "core/agents/read_agent.hpp"
+#include "core/agents/render.hpp"
 #include "core/system/dry_files.hpp"
 #include "tests/unit/fake_environment.hpp"
 

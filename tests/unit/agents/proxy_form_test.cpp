@@ -1,3 +1,4 @@
+#include "core/agents/catalogue.hpp"
 #include "core/agents/inspect.hpp"
 #include "core/agents/plan.hpp"
 #include "core/system/dry_files.hpp"

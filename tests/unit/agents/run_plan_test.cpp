@@ -1,3 +1,4 @@
+#include "core/agents/catalogue.hpp"
 #include "core/agents/run_plan.hpp"
 #include "core/system/dry_files.hpp"
 #include "tests/unit/fake_environment.hpp"

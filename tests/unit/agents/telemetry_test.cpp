@@ -1,5 +1,6 @@
-#include "core/agents/agent.hpp"
 #include "core/agents/otel_variables.hpp"
+#include "core/agents/read_agent.hpp"
+#include "core/agents/render.hpp"
 
 #include <doctest/doctest.h>
 
