@@ -201,8 +201,7 @@ class Proxy : public Command {
     }
 
     // At the start and on SIGHUP.
-    Result<std::shared_ptr<const proxy::Policy>> read_policy(Session& session, const std::string& bind,
-                                                             int port) {
+    Result<std::shared_ptr<proxy::Policy>> read_policy(Session& session, const std::string& bind, int port) {
         auto seen = keys_text(session);
         auto read = session.read_again();
         if (!read) return fail(read.error());

@@ -89,9 +89,9 @@ Result<ServerOptions> server_options(const state::Settings& settings, bool allow
     return options;
 }
 
-Result<std::shared_ptr<const Policy>>
-make_policy(const state::Settings& settings, const databricks::Target& target, const state::LocalKeys& keys,
-            const http::ClientOptions& client, const std::string& bind, int port) {
+Result<std::shared_ptr<Policy>> make_policy(const state::Settings& settings, const databricks::Target& target,
+                                            const state::LocalKeys& keys, const http::ClientOptions& client,
+                                            const std::string& bind, int port) {
     auto policy = std::make_shared<Policy>();
     if (!target.gateway) return fail(databricks::no_workspace("cannot start the proxy"));
     auto gateway = endpoint_of(target.gateway->value);
@@ -131,7 +131,7 @@ make_policy(const state::Settings& settings, const databricks::Target& target, c
 
     auto limits = limiter_options(settings);
     if (!limits) return fail(limits.error());
-    policy->limits = std::make_shared<Limits>(std::move(*limits), std::chrono::system_clock::now());
+    policy->rules = std::move(*limits);
     auto prices = usage::PriceBook::load(settings);
     if (!prices) return fail(prices.error());
     policy->prices = std::make_shared<const usage::PriceBook>(std::move(*prices));

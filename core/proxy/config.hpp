@@ -26,9 +26,9 @@ Result<ServerOptions> server_options(const state::Settings& settings, bool allow
 
 // Who may come in and where requests go. `target` says gateway and workspace. Errors: no gateway, a model
 // rule that is not whole, what relay_policy() and limiter_options() refuse.
-Result<std::shared_ptr<const Policy>>
-make_policy(const state::Settings& settings, const databricks::Target& target, const state::LocalKeys& keys,
-            const http::ClientOptions& client, const std::string& bind, int port);
+Result<std::shared_ptr<Policy>> make_policy(const state::Settings& settings, const databricks::Target& target,
+                                            const state::LocalKeys& keys, const http::ClientOptions& client,
+                                            const std::string& bind, int port);
 
 // What the relay does: otel.tables, otel.traces, otel.resource_attributes, otel.drop_attributes,
 // proxy.spool_size, proxy.spool_age, proxy.export_usage. Errors: a value that makes no sense, with its

@@ -4,9 +4,32 @@
 
 namespace dbx::proxy {
 
-Limits::Limits(Limiter::Options options, system::WallTime wall)
-    : limiter_(std::move(options), {std::chrono::steady_clock::now(), wall})
-    , empty_(limiter_.empty()) {}
+Limits::Limits()
+    : limiter_({}, now()) {}
+
+void Limits::use(Limiter::Options options, const UsedSince& used_since) {
+    struct Budget {
+        std::size_t index;
+        usage::BudgetRule rule;
+        system::WallTime begin;
+    };
+    std::vector<Budget> fresh;
+    {
+        const std::lock_guard lock(guard_);
+        const auto moment = now();
+        for (const auto index : limiter_.change_rules(std::move(options), moment))
+            fresh.push_back({index, limiter_.budget(index), limiter_.budget_begin(index, moment)});
+        empty_ = limiter_.empty();
+    }
+    // Reading a ledger of a million rows takes most of a second: nobody waits for it.
+    for (const auto& budget : fresh) {
+        const auto used = used_since(budget.rule, budget.begin);
+        if (!used) continue;
+        const std::lock_guard lock(guard_);
+        limiter_.restore(budget.index, *used);
+    }
+    run();
+}
 
 usage::Moment Limits::now() {
     return {std::chrono::steady_clock::now(), std::chrono::system_clock::now()};
@@ -40,7 +63,7 @@ void Limits::cancel(Limiter::TicketId ticket) {
 }
 
 void Limits::settle(Limiter::TicketId ticket, const Limiter::Spent& spent) {
-    if (empty_ || ticket == 0) return;
+    if (ticket == 0) return;
     {
         const std::lock_guard lock(guard_);
         limiter_.settle(ticket, spent, now());
@@ -75,16 +98,6 @@ void Limits::run() {
 std::vector<Limits::Limiter::Level> Limits::levels() const {
     const std::lock_guard lock(guard_);
     return limiter_.levels(now());
-}
-
-system::WallTime Limits::budget_begin(std::size_t budget) const {
-    const std::lock_guard lock(guard_);
-    return limiter_.budget_begin(budget, now());
-}
-
-void Limits::restore(std::size_t budget, const usage::Totals& used) {
-    const std::lock_guard lock(guard_);
-    limiter_.restore(budget, used);
 }
 
 } // namespace dbx::proxy

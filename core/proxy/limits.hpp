@@ -2,6 +2,7 @@
 
 #include "core/usage/limiter.hpp"
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -19,7 +20,13 @@ class Limits {
     // What became of one that waited. Called on any thread.
     using Told = std::function<void(const Limiter::Released&)>;
 
-    explicit Limits(Limiter::Options options, system::WallTime now);
+    Limits(); // without a rule
+
+    // Other rules from now on; who waits and what is under way goes on by them. Each budget that is new
+    // starts from what `used_since` tells (nothing: from zero).
+    using UsedSince =
+        std::function<std::optional<usage::Totals>(const usage::BudgetRule&, system::WallTime begin)>;
+    void use(Limiter::Options options, const UsedSince& used_since);
 
     bool empty() const { return empty_; }
 
@@ -36,15 +43,13 @@ class Limits {
     std::function<void(std::chrono::steady_clock::time_point)> wake;
 
     std::vector<Limiter::Level> levels() const;
-    system::WallTime budget_begin(std::size_t budget) const;
-    void restore(std::size_t budget, const usage::Totals& used);
 
   private:
     static usage::Moment now();
 
     mutable std::mutex guard_;
     Limiter limiter_;
-    const bool empty_;
+    std::atomic<bool> empty_{true};
     struct Waiting {
         Told told;
         std::string agent;

@@ -40,8 +40,9 @@ struct Policy {
     std::shared_ptr<const Endpoint> gateway;
     std::vector<ModelRule> models; // the first that matches
     std::shared_ptr<LazyTls> tls;
-    std::shared_ptr<Limits> limits;                 // never null once the proxy serves
-    std::shared_ptr<const usage::PriceBook> prices; // the same
+    usage::Limiter::Options rules;                  // what `limits` is to keep
+    std::shared_ptr<Limits> limits;                 // one for all policies; the server puts it in
+    std::shared_ptr<const usage::PriceBook> prices; // never null once the proxy serves
     std::shared_ptr<const RelayPolicy> relay;       // the same
 };
 

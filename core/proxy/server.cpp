@@ -7,7 +7,6 @@
 #include <nlohmann/json.hpp>
 
 #include <csignal>
-#include <mutex>
 #include <thread>
 
 namespace dbx::proxy {
@@ -32,12 +31,20 @@ struct Server::State {
     std::unique_ptr<TokenKeeper> tokens;
     std::unique_ptr<http::Connector> connector;
     std::vector<std::thread> threads;
-    mutable std::mutex policy_guard;
-    std::shared_ptr<const Policy> current; // for /status
+    const std::shared_ptr<Limits> limits = std::make_shared<Limits>();
 
     State(ServerOptions given, ServerServices handed)
         : options(std::move(given))
-        , services(std::move(handed)) {}
+        , services(std::move(handed)) {
+        limits->wake = [this](std::chrono::steady_clock::time_point at) {
+            asio::post(control, [this, at] {
+                auto timer = std::make_shared<asio::steady_timer>(control, at);
+                timer->async_wait([this, timer](const error_code& error) {
+                    if (!error) limits->run();
+                });
+            });
+        };
+    }
 
     ~State() {
         for (auto& loop : loops) loop->stop();
@@ -57,46 +64,21 @@ struct Server::State {
         return all;
     }
 
-    std::shared_ptr<const Policy> policy() const {
-        const std::lock_guard lock(policy_guard);
-        return current;
-    }
-
-    // The new limits start from what the ledger knows, and get their timer.
-    void prepare(const Policy& fresh) {
-        if (services.ledger != nullptr) {
-            const auto levels = fresh.limits->levels();
-            std::size_t budget = 0;
-            for (const auto& level : levels) {
-                if (level.kind != usage::Limiter::Kind::budget_tokens &&
-                    level.kind != usage::Limiter::Kind::budget_usd)
-                    continue;
-                const auto used =
-                    services.ledger->since(fresh.limits->budget_begin(budget), {level.agent, level.model});
-                if (used)
-                    fresh.limits->restore(budget, *used);
-                else
-                    services.warn("a budget starts from zero: " + used.error().what);
-                ++budget;
-            }
-        }
-        fresh.limits->wake =
-            [this, weak = std::weak_ptr<Limits>(fresh.limits)](std::chrono::steady_clock::time_point at) {
-                asio::post(control, [this, weak, at] {
-                    auto timer = std::make_shared<asio::steady_timer>(control, at);
-                    timer->async_wait([timer, weak](const error_code& error) {
-                        const auto limits = error ? nullptr : weak.lock();
-                        if (limits) limits->run();
-                    });
-                });
-            };
-    }
-
-    void use(std::shared_ptr<const Policy> fresh) {
+    // What the limits count goes on; a new budget starts from what the ledger knows.
+    void use(std::shared_ptr<Policy> fresh) {
+        limits->use(std::move(fresh->rules), [this](const usage::BudgetRule& rule, system::WallTime begin) {
+            std::optional<usage::Totals> used;
+            if (services.ledger == nullptr) return used;
+            auto read = services.ledger->since(begin, {rule.agent, rule.model});
+            if (read)
+                used = *read;
+            else
+                services.warn("a budget starts from zero: " + read.error().what);
+            return used;
+        });
+        fresh->limits = limits;
         relay->use(fresh->relay);
         for (auto& loop : loops) loop->set_policy(fresh);
-        const std::lock_guard lock(policy_guard);
-        current = std::move(fresh);
     }
 
     std::string page(Page which) const {
@@ -106,8 +88,7 @@ struct Server::State {
                                 {"problem", tokens->last_problem()}};
         std::string members = services.about() + ",\"token\":" +
                               token.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-        if (const auto now = policy(); now && now->limits)
-            members += ",\"limits\":" + limits_json(now->limits->levels());
+        members += ",\"limits\":" + limits_json(limits->levels());
         members += ",\"ledger\":" + (services.ledger != nullptr ? ledger_json(services.ledger->status())
                                                                 : std::string("null"));
         members += ",\"telemetry\":" + relay->status_json();
@@ -122,7 +103,6 @@ struct Server::State {
                           (error.why.empty() ? "" : ": " + error.why));
             return;
         }
-        prepare(**policy);
         use(std::move(*policy));
         services.log("configuration read again (" + why + ")");
     }
@@ -171,7 +151,6 @@ Result<std::unique_ptr<Server>> Server::start(ServerOptions options, ServerServi
     // The names under which we answer hold the port, so the policy comes after it.
     auto policy = it.services.read_policy(it.port);
     if (!policy) return fail(policy.error());
-    it.prepare(**policy);
     it.use(std::move(*policy));
     return std::unique_ptr<Server>(new Server(std::move(state)));
 }

@@ -27,7 +27,7 @@ struct ServerServices {
     const system::Clock& clock;
     // The configuration, read anew: at the start, and on SIGHUP. `port` is the one that was bound. Called on
     // one thread at a time.
-    std::function<Result<std::shared_ptr<const Policy>>(int port)> read_policy;
+    std::function<Result<std::shared_ptr<Policy>>(int port)> read_policy;
     // Whether files that read_policy reads have changed since it ran (keys that setup made): asked every
     // other second.
     std::function<bool()> policy_changed;

@@ -16,6 +16,24 @@ constexpr double hair = 1e-6;
 
 } // namespace
 
+bool Gauge::continues(const Gauge& before) const {
+    return kind == before.kind && agent == before.agent && model == before.model && period == before.period;
+}
+
+void Gauge::take_over(const Gauge& before) {
+    level = allowed - (before.allowed - before.level);
+    filled = before.filled;
+    recent = before.recent;
+    in_flight = before.in_flight;
+    mean_duration = before.mean_duration;
+    bounds = before.bounds;
+    used = before.used;
+    reserved = before.reserved;
+    unpriced = before.unpriced;
+    refused = before.refused;
+    held = before.held;
+}
+
 bool Gauge::concerns(std::string_view whose, std::string_view which) const {
     return (agent.empty() || glob_match(agent, whose)) && (model.empty() || glob_match(model, which));
 }

@@ -52,6 +52,10 @@ struct Gauge {
 
     bool is_per_minute() const { return kind == Kind::requests || kind == Kind::tokens; }
     bool is_budget() const { return kind == Kind::budget_tokens || kind == Kind::budget_usd; }
+    // The same number of the same rule, however large it is now and whatever it is called.
+    bool continues(const Gauge& before) const;
+    // Goes on where that one stood (as of its refresh()): what was used stays used.
+    void take_over(const Gauge& before);
     bool concerns(std::string_view whose, std::string_view which) const;
     bool counts(const Need& need) const { return kind != Kind::budget_usd || need.priced; }
     double amount_of(const Need& need) const;

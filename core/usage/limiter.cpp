@@ -238,47 +238,104 @@ struct Limiter::State {
         }
     }
 
-    Gauge gauge_of(const std::string& name, const std::string& where, const std::string& agent,
-                   const std::string& model, Kind kind, double allowed, Moment now) const {
-        Gauge gauge;
-        gauge.name = name;
-        gauge.where = where;
-        gauge.agent = agent;
-        gauge.model = model;
-        gauge.kind = kind;
-        gauge.allowed = allowed;
-        gauge.level = allowed;
-        gauge.filled = now.steady;
-        return gauge;
+    // -- rules --
+
+    std::vector<Gauge> gauges_of_rules(Moment now) const {
+        std::vector<Gauge> result;
+        const auto add = [&](const auto& rule, Kind kind, double allowed) -> Gauge& {
+            Gauge gauge;
+            gauge.name = rule.name;
+            gauge.where = rule.where;
+            gauge.agent = rule.agent;
+            gauge.model = rule.model;
+            gauge.kind = kind;
+            gauge.allowed = allowed;
+            gauge.level = allowed;
+            gauge.filled = now.steady;
+            return result.emplace_back(std::move(gauge));
+        };
+        for (const auto& rule : options.limits) {
+            if (rule.requests_per_minute) add(rule, Kind::requests, *rule.requests_per_minute);
+            if (rule.tokens_per_minute) add(rule, Kind::tokens, *rule.tokens_per_minute);
+            if (rule.concurrent) add(rule, Kind::concurrent, *rule.concurrent);
+        }
+        for (std::size_t i = 0; i < options.budgets.size(); ++i) {
+            const auto& rule = options.budgets[i];
+            const auto add_budget = [&](Kind kind, double allowed) {
+                auto& gauge = add(rule, kind, allowed);
+                gauge.period = rule.period;
+                gauge.budget = i;
+                gauge.bounds = bounds_of(rule.period, now.wall, options.utc_offset(now.wall));
+            };
+            if (rule.tokens) add_budget(Kind::budget_tokens, *rule.tokens);
+            if (rule.usd) add_budget(Kind::budget_usd, *rule.usd);
+        }
+        return result;
+    }
+
+    // For each of `fresh` the gauge that it continues, or SIZE_MAX. One of the same name goes before another.
+    std::vector<std::size_t> predecessors(const std::vector<Gauge>& fresh) const {
+        std::vector<std::size_t> result(fresh.size(), SIZE_MAX);
+        std::vector<bool> taken(gauges.size(), false);
+        for (const bool by_name : {true, false}) {
+            for (std::size_t i = 0; i < fresh.size(); ++i) {
+                for (std::size_t old = 0; old < gauges.size() && result[i] == SIZE_MAX; ++old) {
+                    if (taken[old] || !fresh[i].continues(gauges[old])) continue;
+                    if (by_name && fresh[i].name != gauges[old].name) continue;
+                    result[i] = old;
+                    taken[old] = true;
+                }
+            }
+        }
+        return result;
     }
 };
 
 Limiter::Limiter(Options options, Moment now)
     : state_(std::make_unique<State>()) {
+    state_->latest = now;
+    change_rules(std::move(options), now);
+}
+
+std::vector<std::size_t> Limiter::change_rules(Options options, Moment moment) {
     auto& state = *state_;
+    const auto now = state.forward(moment);
+    for (auto& gauge : state.gauges) state.refresh(gauge, now);
     state.options = std::move(options);
-    state.latest = now;
-    for (const auto& rule : state.options.limits) {
-        const auto add = [&](Kind kind, double allowed) {
-            state.gauges.push_back(
-                state.gauge_of(rule.name, rule.where, rule.agent, rule.model, kind, allowed, now));
-        };
-        if (rule.requests_per_minute) add(Kind::requests, *rule.requests_per_minute);
-        if (rule.tokens_per_minute) add(Kind::tokens, *rule.tokens_per_minute);
-        if (rule.concurrent) add(Kind::concurrent, *rule.concurrent);
+    auto fresh = state.gauges_of_rules(now);
+    const auto before = state.predecessors(fresh);
+    std::vector<std::size_t> new_budgets;
+    for (std::size_t i = 0; i < fresh.size(); ++i) {
+        if (before[i] != SIZE_MAX)
+            fresh[i].take_over(state.gauges[before[i]]);
+        else if (fresh[i].is_budget())
+            new_budgets.push_back(fresh[i].budget);
     }
-    for (std::size_t i = 0; i < state.options.budgets.size(); ++i) {
-        const auto& rule = state.options.budgets[i];
-        const auto add = [&](Kind kind, double allowed) {
-            auto gauge = state.gauge_of(rule.name, rule.where, rule.agent, rule.model, kind, allowed, now);
-            gauge.period = rule.period;
-            gauge.budget = i;
-            gauge.bounds = bounds_of(rule.period, now.wall, state.options.utc_offset(now.wall));
-            state.gauges.push_back(std::move(gauge));
-        };
-        if (rule.tokens) add(Kind::budget_tokens, *rule.tokens);
-        if (rule.usd) add(Kind::budget_usd, *rule.usd);
+    state.gauges = std::move(fresh);
+
+    for (auto& [ticket, request] : state.running) {
+        const auto was = std::move(request.gauges);
+        request.gauges.clear();
+        for (std::size_t i = 0; i < state.gauges.size(); ++i) {
+            auto& gauge = state.gauges[i];
+            if (!gauge.concerns(request.agent, request.model)) continue;
+            const auto known =
+                std::find_if(was.begin(), was.end(), [&](const auto& one) { return one.index == before[i]; });
+            if (known == was.end()) gauge.take(request.need, now);
+            request.gauges.push_back({i, known == was.end() ? gauge.bounds.begin : known->period_began});
+        }
     }
+    for (auto& [agent, line] : state.lines) {
+        for (auto& request : line) {
+            request.gauges.clear();
+            request.blocked_on.clear(); // of gauges that are gone; run() finds what it waits for now
+            request.deadline = request.came + state.options.hold;
+            for (std::size_t i = 0; i < state.gauges.size(); ++i)
+                if (state.gauges[i].concerns(request.agent, request.model)) request.gauges.push_back({i, {}});
+        }
+    }
+    if (state.waiting > 0) state.wakeup = now.steady;
+    return new_budgets;
 }
 
 Limiter::~Limiter() = default;
@@ -299,6 +356,7 @@ Limiter::Verdict Limiter::admit(const Ask& ask, Moment moment) {
     }
     if (request.gauges.empty()) return {};
     request.ticket = ++state.last_ticket;
+    request.agent = ask.agent;
     request.model = ask.model;
     request.input_bytes = ask.input_bytes;
     request.need = state.need_of(ask);
@@ -335,7 +393,6 @@ Limiter::Verdict Limiter::admit(const Ask& ask, Moment moment) {
         ++state.gauges[worst].refused;
         return {Decision::refuse, 0, std::move(refusal)};
     }
-    request.agent = ask.agent;
     request.came = now.steady;
     request.deadline = now.steady + state.options.hold;
     request.blocked_on.clear();
@@ -390,7 +447,9 @@ std::vector<Limiter::Released> Limiter::run(Moment moment) {
                 --state.waiting;
             };
             if (blocked.empty()) {
-                const auto was = state.gauges[state.worst(request, now)].name;
+                // Nothing, when the rules have changed meanwhile.
+                const auto was =
+                    request.blocked_on.empty() ? std::string() : state.gauges[state.worst(request, now)].name;
                 release({request.ticket, Decision::go, waited, was, std::nullopt});
                 continue;
             }
@@ -477,6 +536,10 @@ void Limiter::settle(TicketId ticket, const Spent& spent, Moment moment) {
         }
     }
     if (state.waiting > 0) state.wakeup = now.steady;
+}
+
+const BudgetRule& Limiter::budget(std::size_t index) const {
+    return state_->options.budgets.at(index);
 }
 
 system::WallTime Limiter::budget_begin(std::size_t budget, Moment now) const {

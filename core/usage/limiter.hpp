@@ -109,6 +109,12 @@ class Limiter {
     Limiter(const Limiter&) = delete;
     Limiter& operator=(const Limiter&) = delete;
 
+    // Other rules from now on (the configuration was read again). A rule whose agent, model and kind stay
+    // goes on where it stood, with its new number; in a new one, requests under way count as if they went
+    // now. Those who wait do so by the new rules: call run(). The indices, in options.budgets, of budgets
+    // that were not there before: see restore().
+    std::vector<std::size_t> change_rules(Options options, Moment now);
+
     // Whether there is any rule at all; without one admit() always says go with ticket 0.
     bool empty() const;
 
@@ -135,7 +141,9 @@ class Limiter {
     };
     void settle(TicketId ticket, const Spent& spent, Moment now);
 
-    // After a restart: what the budget with this index (of Options::budgets) has used since budget_begin().
+    // A new budget, by its index in Options::budgets: its rule, when its period began, and what was used
+    // since then.
+    const BudgetRule& budget(std::size_t index) const;
     system::WallTime budget_begin(std::size_t budget, Moment now) const;
     void restore(std::size_t budget, const Totals& used);
 

@@ -9,6 +9,7 @@ import json
 import os
 import random
 import re
+import signal
 import sqlite3
 import threading
 import time
@@ -643,6 +644,37 @@ class Limits(LedgerTest):
             self.p.stop()
             self.with_ledger(self.up.answer, "--hold", "30", config=config)
         self.is_200(self.ask(body=body_of("m")))  # another agent's
+
+    def test_a_configuration_read_again_forgets_nothing(self):
+        """What went stays gone, what is under way is settled by the new rules, and who waits does so by them."""
+        told = answers.Told(random.Random(7), "responses")
+        document = json.dumps(answers.document(told, "m")).encode()
+        gate = Step()
+        rules = '[[proxy.limit]]\nname = "rate"\nrequests_per_minute = {}\n[[proxy.budget]]\nname = "bread"\ntokens_per_day = 1000000\n'
+        self.with_ledger(lambda peer, seen: (b"slow" not in seen.body or gate.wait(), peer.answer(200, document)), "--hold", "60",
+                         config=rules.format(2))
+        ask = {"target": "/openai/v1/responses", "agent": "codex"}
+        slow = self.in_thread(body=body_of("slow"), **ask)
+        wait_for(lambda: self.up.requests)
+        self.is_200(self.ask(body=body_of("m"), **ask))
+        third = self.in_thread(body=body_of("m"), **ask)
+        self.waiting("rate", 1)
+
+        def read_again(number):
+            (self.folder / "config/dbx-agents/config.toml").write_text(rules.format(number))
+            self.p.signal(signal.SIGHUP)
+            wait_for(lambda: self.limit("rate")["allowed"] == number)
+
+        read_again(1)
+        self.assertEqual(self.limit("rate")["used"], 2)
+        self.waiting("rate", 1)
+        read_again(3)
+        self.is_200(third())
+        self.assertEqual(self.limit("rate")["used"], 3)
+        gate.go()
+        self.is_200(slow())
+        self.assertEqual(self.limit("bread")["used"], 3 * (told.plain + told.output))
+        self.assertEqual(self.book().count(), 3)
 
     def test_a_429_of_the_upstream_is_the_upstreams(self):
         self.with_ledger(lambda peer, seen: peer.answer(429, b'{"type":"error","error":{"type":"rate_limit_error","message":"theirs"}}',
