@@ -59,9 +59,21 @@ Result<std::vector<const agents::Agent*>> choose_agents(Session& session, const 
     return result;
 }
 
+// What root's own last setup used is nobody else's: it goes into no managed file.
+std::optional<state::Setting> setting_for(const SetupWish& wish, const state::Settings& settings,
+                                          std::string_view key) {
+    auto setting = settings.find(key);
+    if (setting && wish.managed() && setting->rank == state::Rank::remembered) setting.reset();
+    return setting;
+}
+
+bool is_locked(const std::optional<state::Setting>& setting) {
+    return setting && setting->rank == state::Rank::locked;
+}
+
 // The tables: 1. --otel, 2. the setting otel.tables (environment, configuration, remembered). Empty: none.
 Result<std::optional<otlp::Place>> otlp_place(const SetupWish& wish, const state::Settings& settings) {
-    const auto setting = settings.find("otel.tables");
+    const auto setting = setting_for(wish, settings, "otel.tables");
     if (wish.no_otel || (!wish.otel && !setting)) return std::optional<otlp::Place>();
     auto place = wish.otel ? otlp::parse_place(*wish.otel, "--otel")
                            : otlp::parse_place(setting->value, setting->origin);
@@ -71,6 +83,22 @@ Result<std::optional<otlp::Place>> otlp_place(const SetupWish& wish, const state
 
 std::string otel_setting(const agents::Agent& agent) {
     return "agents." + agent.name + ".otel";
+}
+
+// The locked key that an agent's own setting contradicts, when that one is not the organisation's as well.
+std::optional<state::Setting> overruled_by(const state::Setting& own, const state::Settings& settings,
+                                           std::string* key = nullptr) {
+    if (own.rank == state::Rank::locked || own.rank == state::Rank::organisation_config) return std::nullopt;
+    const auto locked = [&](const char* name) {
+        auto setting = settings.find(name);
+        if (!is_locked(setting)) setting.reset();
+        if (setting && key != nullptr) *key = name;
+        return setting;
+    };
+    if (own.value == "off") return locked("otel.tables");
+    const auto traces = settings.find("otel.traces");
+    if (!traces || (own.value == "traces") == (traces->value == "true")) return std::nullopt;
+    return locked("otel.traces");
 }
 
 // Whether the agent exports, and what: 1. --no-otel, 2. --otel and --otel-traces, 3. the agent's own setting
@@ -86,15 +114,17 @@ Result<std::optional<agents::Telemetry>> telemetry_of(const SetupWish& wish, con
                     "it is not known which tables the telemetry goes to", "add --otel CATALOG.SCHEMA.PREFIX");
     }
     agents::Telemetry telemetry{**place, wish.otel_traces};
-    const auto own = settings.find(otel_setting(agent));
+    auto own = setting_for(wish, settings, otel_setting(agent));
+    const auto traces = settings.find("otel.traces");
     if (own && own->value != "off" && own->value != "on" && own->value != "traces")
         return fail(ErrorKind::usage, "the setting from " + own->origin + " cannot be used",
                     "otel = \"" + printable(own->value) + "\" is not one of off, on, traces",
                     "correct it, or take it out");
+    if (own && overruled_by(*own, settings)) own.reset();
     if (own && !(wish.otel && own->rank == state::Rank::remembered)) { // --otel begins anew
         if (own->value == "off" && !wish.otel && !wish.otel_traces) return none;
         telemetry.traces = telemetry.traces || own->value == "traces";
-    } else if (const auto traces = settings.find("otel.traces"); traces && traces->value == "true") {
+    } else if (traces && traces->value == "true") {
         telemetry.traces = true;
     }
     return std::optional(std::move(telemetry));
@@ -190,7 +220,25 @@ std::optional<Error> refuse_locked(const state::Settings& settings, const SetupW
                 settings.refuse_flag("proxy.port", "--via-proxy=" + wish.via_proxy_port, wish.via_proxy_port))
             return wrong;
     }
+    if (wish.otel) {
+        if (auto wrong = settings.refuse_flag("otel.tables", "--otel " + *wish.otel, *wish.otel))
+            return wrong;
+    }
     for (const auto* agent : chosen) {
+        const std::string key = otel_setting(*agent);
+        const bool own_rule = is_locked(settings.find(key));
+        if (wish.no_otel) {
+            if (auto wrong = settings.refuse_flag(own_rule ? key : "otel.tables", "--no-otel", "off"))
+                return wrong;
+        }
+        if (wish.otel_traces) {
+            if (auto wrong = settings.refuse_flag(own_rule ? key : "otel.traces", "--otel-traces",
+                                                  own_rule ? "traces" : "true"))
+                return wrong;
+        }
+        if (wish.otel && own_rule && settings.find(key)->value == "off") {
+            if (auto wrong = settings.refuse_flag(key, "--otel " + *wish.otel, "on")) return wrong;
+        }
         const auto own = wish.models.find(agent->name);
         const std::string& model = own == wish.models.end() ? wish.model : own->second;
         if (model.empty()) continue;
@@ -356,6 +404,13 @@ Result<SetupPlan> make_setup_plan(Session& session, const SetupWish& wish, const
     for (const auto* agent : *chosen) {
         auto request = request_for(session, wish, *agent, **target, **settings);
         if (!request) return fail(request.error());
+        if (const auto own = (*settings)->find(otel_setting(*agent));
+            own && own->rank != state::Rank::remembered) {
+            std::string key;
+            if (const auto lock = overruled_by(*own, **settings, &key))
+                plan.warnings.push_back(own->origin + " is ignored: " + key + " is locked by " +
+                                        lock->origin);
+        }
         request->proxy = "http://127.0.0.1:" + std::to_string(*port);
         if (const auto key = plan.keys.find(agent->name); key != plan.keys.end()) {
             request->local_key = key->second;

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 
 namespace dbx::cli {
 
@@ -36,6 +37,24 @@ std::string words_of(const tables::Right& right) {
         return "unknown";
     }
     return {};
+}
+
+// Flags that contradict locked keys. `configured`: the place of otel.tables, when that is locked; `place`:
+// the one asked for.
+std::optional<Error> refuse_locked(const state::Settings& settings, const TablesFlags& flags,
+                                   const tables::Place& configured, const tables::Place& place) {
+    const std::tuple<const char*, const std::optional<std::string>&, const std::string&> parts[] = {
+        {"--catalog", flags.catalog, configured.catalog},
+        {"--schema", flags.schema, configured.schema},
+        {"--prefix", flags.prefix, configured.prefix}};
+    for (const auto& [flag, given, locked] : parts) {
+        if (!given || *given == locked) continue;
+        if (auto wrong = settings.refuse_flag("otel.tables", std::string(flag) + " " + *given,
+                                              place.schema_name() + "." + place.prefix))
+            return wrong;
+    }
+    if (flags.warehouse.empty()) return std::nullopt;
+    return settings.refuse_flag("warehouse", "--warehouse " + flags.warehouse, flags.warehouse);
 }
 
 } // namespace
@@ -76,10 +95,11 @@ Result<TablesWish> read_wish(Session& session, const TablesFlags& flags) {
     wish.timeout = *timeout;
 
     tables::Place configured;
-    if (!flags.catalog || !flags.schema || !flags.prefix) {
-        const auto settings = session.settings();
-        if (!settings) return fail(settings.error());
-        const auto setting = (*settings)->find("otel.tables");
+    const auto settings = session.settings();
+    if (!settings) return fail(settings.error());
+    const auto setting = (*settings)->find("otel.tables");
+    if (!flags.catalog || !flags.schema || !flags.prefix ||
+        (setting && setting->rank == state::Rank::locked)) {
         if (!setting) {
             const char* missing = !flags.catalog ? "--catalog" : !flags.schema ? "--schema" : "--prefix";
             return fail(ErrorKind::usage, "which tables?", std::string(missing) + " is missing",
@@ -94,6 +114,7 @@ Result<TablesWish> read_wish(Session& session, const TablesFlags& flags) {
     wish.place = {flags.catalog.value_or(configured.catalog), flags.schema.value_or(configured.schema),
                   flags.prefix.value_or(configured.prefix)};
     if (auto checked = tables::check_place(wish.place); !checked) return fail(checked.error());
+    if (auto wrong = refuse_locked(**settings, flags, configured, wish.place)) return fail(*wrong);
     if (flags.views) {
         if (auto checked = tables::check_view_names(wish.place); !checked) return fail(checked.error());
         wish.views = tables::views_over(wish.signals);

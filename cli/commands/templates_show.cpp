@@ -52,6 +52,10 @@ class TemplatesShow : public Command {
         if (!settings) return fail(settings.error());
         const auto target = session.target();
         if (!target) return fail(target.error());
+        if (!otel_.empty()) {
+            if (auto wrong = (*settings)->refuse_flag("otel.tables", "--otel " + otel_, otel_))
+                return fail(*wrong);
+        }
         std::optional<otlp::Place> place;
         const auto setting = (*settings)->find("otel.tables");
         if (!otel_.empty() || setting) {

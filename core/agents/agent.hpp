@@ -16,7 +16,8 @@ namespace dbx::agents {
 // templates/*/agent.toml for the format by example and README.md, "Adding an agent".
 
 // A condition is met when every name in it has one of the listed values: auth (helper, pat, env, proxy),
-// gateway (remote, loopback), claude_betas (on, off), otel (on, off), otel_traces (on, off).
+// gateway (remote, loopback), claude_betas (on, off), otel (on, off), otel_traces (on, off), scope (user,
+// managed).
 using Condition = std::map<std::string, std::vector<std::string>>;
 using Facts = std::map<std::string, std::string>;
 bool holds(const Condition& condition, const Facts& facts);

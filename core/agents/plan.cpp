@@ -61,7 +61,9 @@ Result<void> add_telemetry(const Agent& agent, const SetupRequest& request, cons
     if (!request.otel_helper.empty()) variables.values["otel.helper"] = shell_words(request.otel_helper);
 
     const bool writes = std::any_of(agent.parts.begin(), agent.parts.end(), [&](const Part& part) {
-        return is_about_telemetry(part.when) && holds(part.when, facts) && !part.document.empty();
+        const auto* file = agent.file(part.file);
+        return is_about_telemetry(part.when) && holds(part.when, facts) && !part.document.empty() &&
+               file != nullptr && file->scope == request.scope;
     });
     if (writes) plan.otel = request.otel;
     const std::string& root = plan.auth == Auth::proxy ? request.proxy : request.workspace;
@@ -72,8 +74,10 @@ Result<void> add_telemetry(const Agent& agent, const SetupRequest& request, cons
     if (!writes) return {};
     return fail(ErrorKind::usage, "cannot set up the telemetry of " + agent.display_name,
                 "it goes to the workspace itself, not to its gateway, and only a gateway is known",
-                "add --workspace URL, send it through the local proxy (--via-proxy), or leave it out "
-                "(--no-otel)");
+                request.scope == Scope::managed
+                    ? "add --workspace URL, or leave it out (--no-otel)"
+                    : "add --workspace URL, send it through the local proxy (--via-proxy), or leave it out "
+                      "(--no-otel)");
 }
 
 } // namespace
@@ -162,6 +166,7 @@ Result<AgentPlan> plan_setup(const Agent& agent, const SetupRequest& request, co
 
     const bool loopback = databricks::is_loopback(gateway);
     const Facts facts = {{"auth", to_string(plan.auth)},
+                         {"scope", request.scope == Scope::managed ? "managed" : "user"},
                          {"gateway", loopback ? "loopback" : "remote"},
                          {"claude_betas", request.claude_betas},
                          {"otel", request.otel ? "on" : "off"},

@@ -95,7 +95,7 @@ class TableReader {
             complain(here, "'when' must be a table");
             return result;
         }
-        known_keys(table["when"], here, {"auth", "gateway", "claude_betas", "otel", "otel_traces"});
+        known_keys(table["when"], here, {"auth", "gateway", "claude_betas", "otel", "otel_traces", "scope"});
         for (const auto& item : table["when"].items())
             result[item.key()] = texts(table["when"], here, item.key());
         return result;

@@ -237,11 +237,32 @@ void check_project(const Scene& scene, Patient& patient) {
     }
 }
 
+// Codex merges the two files' exporters, and one that is of two kinds then is none (measured on 0.169).
+void check_managed_exporters(const TextFile& managed, const Codex& codex, Patient& patient) {
+    for (const auto* name : {"exporter", "metrics_exporter", "trace_exporter"}) {
+        const edit::KeyPath key{"otel", name};
+        const auto theirs = managed.value(key), own = codex.config.value(key);
+        if (!theirs || !own || !theirs->is_object() || !own->is_object()) continue;
+        for (const auto& kind : own->items()) {
+            if (theirs->contains(kind.key())) continue;
+            auto inside = key;
+            inside.push_back(kind.key());
+            patient.add({"codex-managed-exporter", "", Severity::broken,
+                         "Codex does not start: " + edit::to_string(key) + " is of another kind than in " +
+                             managed.path.string(),
+                         codex.config.path, codex.config.line(inside), "",
+                         "remove " + edit::to_string(inside) + ": the managed one wins"});
+            return;
+        }
+    }
+}
+
 void check_managed(const Scene& scene, Patient& patient) {
-    if (!patient.connection.ours) return;
     const auto codex = open_codex(scene, patient);
     const auto file = scene.open("/etc/codex/managed_config.toml", edit::Format::toml);
     if (!file.exists) return;
+    check_managed_exporters(file, codex, patient);
+    if (!patient.connection.ours) return;
     const std::string fix = "ask the administrator of this machine to change " + file.path.string();
     if (!file.problem.empty()) {
         patient.add({"codex-managed-config", "", Severity::broken,

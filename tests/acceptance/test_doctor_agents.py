@@ -103,6 +103,19 @@ class Codex(Base):
         (self.etc / "codex/managed_config.toml").write_text("x = \n")
         self.sick("codex-managed-config", "broken")
 
+    def test_managed_exporter_of_another_kind(self):
+        self.configure()
+        before = self.h.read(CONFIG).decode()
+        managed = '[otel]\nexporter = { otlp-http = { endpoint = "http://a/v1/logs", protocol = "binary" } }\n'
+        self.with_etc(**{"codex/managed_config.toml": managed})
+        for own in ('otlp-http = { headers = { k = "v" } }', None):
+            self.h.put(CONFIG, before + ('\n[otel]\n' + (f"exporter = {{ {own} }}\n" if own else 'exporter = "none"\n')))
+            self.healthy("codex-managed-exporter")
+        self.h.put(CONFIG, before + "\n[otel.exporter.otlp-grpc]\nendpoint = 'http://c:4317'\n")
+        finding = self.sick("codex-managed-exporter", "broken")
+        self.assertTrue(finding["file"].endswith(CONFIG))
+        self.assertIn("otlp-grpc", self.h.read(CONFIG).decode().splitlines()[finding["line"] - 1])
+
     def test_too_old_for_a_helper(self):
         self.configure(form="helper")
         self.healthy("codex-too-old")

@@ -57,6 +57,44 @@ class Locked(Test):
         if self.h.path(".claude/settings.json").exists():
             self.assertNotIn(OTHER.encode(), self.h.read(".claude/settings.json"))
 
+    def test_locked_telemetry(self):
+        """otel.tables and otel.traces: flags of setup, tables and templates; the agent's own setting; what is remembered."""
+        place = "main.telemetry.dev"
+        tables = lambda catalog="main", schema="telemetry", prefix="dev": ["--catalog", catalog, "--schema", schema, "--prefix", prefix]
+        self.ok(self.etc.run("setup", "claude", "--workspace", WORKSPACE, "--otel", place, "--yes"))
+        self.ok(self.etc.run("setup", "claude", "--no-otel", "--yes"))
+        self.etc.put("dbx-agents/config.toml", f'workspace = "{WORKSPACE}"\nwarehouse = "0123"\ncontact = "it-help@example.com"\n'
+                     f'locked = ["otel", "warehouse"]\n[otel]\ntables = "{place}"\ntraces = false\n')
+        before = self.h.kept()
+        for args, key in ((["setup", "claude", "--otel", "other.t.dev", "--yes"], "otel.tables"), (["setup", "--all", "--no-otel", "--yes"], "otel.tables"),
+                          (["setup", "claude", "--otel-traces", "--yes"], "otel.traces"), (["templates", "show", "otel", "--otel", "other.t.dev"], "otel.tables"),
+                          (["tables", "ddl", "--catalog", "other"], "otel.tables"), (["tables", "ddl", *tables(prefix="mine")], "otel.tables"),
+                          (["tables", "create", *tables(schema="mine"), "--dry-run"], "otel.tables"),
+                          (["tables", "check", "--schema", "mine"], "otel.tables"),
+                          (["tables", "grant", "--to", "ada@example.com", "--prefix", "mine", "--dry-run"], "otel.tables"),
+                          (["tables", "ddl", "--warehouse", "auto"], "warehouse")):
+            self.is_error(self.etc.run(*args), 2, f"{key} is locked by /etc/dbx-agents/config.toml:", "it-help@example.com", unchanged=args[0] == "setup")
+        self.same_snapshot(self.h.kept(), before, "refused flags")
+        self.assertIn(f"{place}_otel_logs".replace(".", "`.`"), self.ok(self.etc.run("tables", "ddl", *tables(), "--warehouse", "0123")).out)
+        self.ok(self.etc.run("setup", "claude", "--otel", place, "--yes"))
+        exports = lambda: json.loads(self.h.read(".claude/settings.json"))["env"]
+        self.assertIn(f"={place}_otel_logs", exports()["OTEL_EXPORTER_OTLP_LOGS_HEADERS"])
+        self.h.put(".config/dbx-agents/config.toml", '[agents.claude]\notel = "off"\n')
+        told = self.ok(self.etc.run("setup", "claude", "--yes"))
+        self.assertIn("config.toml:2 is ignored: otel.tables is locked by /etc/dbx-agents/config.toml:", " ".join(told.err.split()))
+        self.assertIn("OTEL_LOGS_EXPORTER", exports())
+        self.h.put(".config/dbx-agents/config.toml", '[agents.claude]\notel = "traces"\n')
+        self.assertIn("otel.traces is locked", " ".join(self.ok(self.etc.run("setup", "claude", "--yes")).err.split()))
+        self.assertNotIn("OTEL_TRACES_EXPORTER", exports())
+
+    def test_an_agent_that_is_locked_out_of_the_telemetry(self):
+        self.etc.put("dbx-agents/config.toml", f'workspace = "{WORKSPACE}"\nlocked = ["otel.tables", "agents.claude.otel"]\n'
+                     '[otel]\ntables = "main.telemetry.dev"\n[agents.claude]\notel = "off"\n')
+        self.is_error(self.etc.run("setup", "claude", "--otel", "main.telemetry.dev", "--yes"), 2, "agents.claude.otel is locked")
+        self.is_error(self.etc.run("setup", "claude", "--otel-traces", "--yes"), 2, "agents.claude.otel is locked")
+        self.ok(self.etc.run("setup", "claude", "--no-otel", "--yes"))
+        self.assertNotIn(b"OTEL", self.h.read(".claude/settings.json"))
+
     def test_status_says_locked_by(self):
         text = self.ok(self.etc.run("status")).out
         self.assertRegex(text, rf"workspace +{WORKSPACE} +\(locked by /etc/dbx-agents/config.toml:1\)")
@@ -191,6 +229,67 @@ class Managed(Test):
     def test_all_are_those_that_have_such_a_file(self):
         self.ok(self.etc.run("setup", "--all", *MANAGED[3:], "--yes"))
         self.assertEqual([rel for rel in self.etc_files() if rel.endswith((".json", ".toml"))], [CLAUDE, CODEX])
+
+    def managed_otel(self, *args, code=0, env=None):
+        return self.ok(self.etc.run(*MANAGED, *args, "--yes", env={"DATABRICKS_TOKEN": PAT, **(env or {})}), code)
+
+    def test_telemetry_with_a_command_for_the_token(self):
+        """Claude Code exports with a helper and no secret; of Codex it is said what it takes instead."""
+        done = self.managed_otel("--otel", "main.telemetry.dev", "--otel-traces")
+        told = " ".join(done.err.split())
+        self.assertIn("no telemetry was set up: Codex takes no token from a command for it, and everybody can read a managed file", told)
+        self.assertIn("dbx-agents setup codex --via-proxy --otel main.telemetry.dev", told)
+        files = self.etc_files()
+        settings = readers.strict_json(files[CLAUDE][1])
+        self.assertEqual(settings["otelHeadersHelper"], f"{own_etc.PLACE} auth token --otel-headers --workspace {WORKSPACE}")
+        environment = settings["env"]
+        for signal, table in (("METRICS", "metrics"), ("LOGS", "logs"), ("TRACES", "spans")):
+            self.assertEqual(environment[f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT"],
+                             f"{WORKSPACE}/api/2.0/otel/v1/{signal.lower()}")
+            self.assertEqual(environment[f"OTEL_EXPORTER_OTLP_{signal}_HEADERS"],
+                             f"content-type=application/x-protobuf,X-Databricks-UC-Table-Name=main.telemetry.dev_otel_{table}")
+        # Whatever generic headers a user's shell has, ours stand in their place.
+        self.assertEqual(environment["OTEL_EXPORTER_OTLP_HEADERS"], "content-type=application/x-protobuf")
+        self.assertNotIn(b"otel", files[CODEX][1])
+        for name in (CLAUDE, CODEX):
+            self.assertNotIn(PAT.encode(), files[name][1])
+            self.assertNotRegex(files[name][1], rb"dbxl_|127\.0\.0\.1")
+        self.managed_otel("--otel", "main.telemetry.dev", "--otel-traces", "--check")
+        self.managed_otel()
+        self.assertNotIn(b"OTEL", self.etc_files()[CLAUDE][1], "nothing is remembered of everybody's files")
+
+    def test_telemetry_with_the_users_variables(self):
+        self.etc.put(CODEX, b"[otel]\nexporter = { otlp-grpc = { endpoint = 'http://c:4317', headers = { k = 'collector' } } }\n")
+        self.etc.put(CLAUDE, b'{"otelHeadersHelper": "/opt/other", "env": {"OTEL_EXPORTER_OTLP_HEADERS": "k=collector"}}\n')
+        before = self.etc_files()
+        done = self.managed_otel("--auth", "env", "--otel", "main.telemetry.dev", "--otel-traces")
+        self.assertEqual(" ".join(done.err.split()).count("export OTEL_EXPORTER_OTLP_HEADERS"), 2)
+        files = self.etc_files()
+        otel = readers.toml(files[CODEX][1])["otel"]
+        for exporter, signal, table in (("exporter", "logs", "logs"), ("metrics_exporter", "metrics", "metrics"), ("trace_exporter", "traces", "spans")):
+            self.assertEqual(otel[exporter], {"otlp-http": {"endpoint": f"{WORKSPACE}/api/2.0/otel/v1/{signal}", "protocol": "binary",
+                                                            "headers": {"X-Databricks-UC-Table-Name": f"main.telemetry.dev_otel_{table}"}}})
+        self.assertIs(otel["log_user_prompt"], False)
+        settings = readers.strict_json(files[CLAUDE][1])
+        self.assertNotIn("otelHeadersHelper", settings)
+        self.assertNotIn("OTEL_EXPORTER_OTLP_HEADERS", settings["env"])
+        for name in (CLAUDE, CODEX):
+            self.assertNotIn(PAT.encode(), files[name][1])
+        self.ok(self.etc.run("revert", "claude", "codex"))
+        self.same_snapshot(self.etc_files(), before, "/etc after revert")
+
+    def test_telemetry_of_the_configuration_and_not_of_roots_own_last_setup(self):
+        self.ok(self.etc.run("setup", "claude", "--workspace", WORKSPACE, "--otel", "main.telemetry.roots", "--yes"))
+        self.managed_otel()
+        self.assertNotIn(b"OTEL", self.etc_files()[CLAUDE][1])
+        self.etc.put("dbx-agents/config.toml", '[otel]\ntables = "main.telemetry.all"\n')
+        self.ok(self.etc.run("setup", "claude", "--no-otel", "--yes"))
+        self.managed_otel()
+        self.assertIn(b"main.telemetry.all_otel_logs", self.etc_files()[CLAUDE][1])
+        self.managed_otel("--no-otel")
+        self.assertNotIn(b"OTEL", self.etc_files()[CLAUDE][1])
+        self.is_error(self.etc.run("setup", "claude", "--scope", "managed", "--gateway", "https://gateway.example.com/ai", "--otel", "a.b.c", "--yes",
+                                   env={"XDG_STATE_HOME": str(self.h.base / "tmp/none")}), 2, "it goes to the workspace itself", "--workspace")
 
     def test_env_form(self):
         done = self.ok(self.etc.run(*MANAGED, "--auth", "env", "--yes"))
