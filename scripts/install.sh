@@ -2,7 +2,8 @@
 # Builds the program and installs it.
 #
 #   scripts/install.sh [--prefix DIR]              default: /usr/local as root, ~/.local otherwise
-#   scripts/install.sh --uninstall [--prefix DIR]  removes exactly what it has installed there
+#   scripts/install.sh --uninstall [--prefix DIR]  removes exactly what it has installed there, and the folders
+#                                                  that it made and that are empty
 set -eu
 here=$PWD
 cd "$(dirname "$0")/.."
@@ -19,7 +20,7 @@ while [ $# -gt 0 ]; do
         ;;
     --prefix=*) prefix=${1#*=} ;;
     --uninstall) action=uninstall ;;
-    -h | --help) sed -n '2,5s/^# \{0,1\}//p' "$0" && exit 0 ;;
+    -h | --help) sed -n '2,6s/^# \{0,1\}//p' "$0" && exit 0 ;;
     *) die "unknown option $1" "fix: scripts/install.sh [--prefix DIR] [--uninstall]" ;;
     esac
     shift
@@ -33,6 +34,18 @@ case "$prefix" in
 esac
 prefix=$(realpath -m -- "$prefix")
 manifest=$prefix/share/dbx-agents/installed-files
+folder_list=$prefix/share/dbx-agents/made-folders
+
+# The folders that are not there yet of the files on standard input.
+missing_folders() {
+    while IFS= read -r file; do
+        folder=$(dirname -- "$file")
+        while [ ! -e "$folder" ]; do
+            printf '%s\n' "$folder"
+            folder=$(dirname -- "$folder")
+        done
+    done | sort -u
+}
 
 if [ $action = uninstall ]; then
     [ -f "$manifest" ] || die "nothing to remove: scripts/install.sh has not installed into $prefix" \
@@ -42,13 +55,18 @@ if [ $action = uninstall ]; then
         "$prefix"/*) rm -f -- "$file" ;;
         esac
     done <"$manifest"
-    rm -f -- "$manifest"
-    find "$prefix/share/dbx-agents" -depth -type d -empty -delete
+    made=$(cat -- "$folder_list" 2>/dev/null || printf '%s\n' "$(dirname -- "$manifest")")
+    rm -f -- "$manifest" "$folder_list"
+    # What lies in a folder comes before it; a folder in which somebody keeps something else stays.
+    printf '%s\n' "$made" | sort -r | while IFS= read -r folder; do
+        [ -L "$folder" ] || rmdir -- "$folder" 2>/dev/null || true
+    done
     say "removed dbx-agents from $prefix"
     say "your configuration and state stay: ~/.config/dbx-agents, ~/.local/state/dbx-agents"
     exit 0
 fi
 
+made=$(printf '%s\n' "$manifest" | missing_folders)
 mkdir -p -- "$prefix" 2>/dev/null || true
 [ -w "$prefix" ] || die "cannot install into $prefix" "why: the folder is not writable for you" \
     "fix: scripts/install.sh --prefix ~/.local, or sudo scripts/install.sh"
@@ -62,8 +80,15 @@ cmake --build build/install --parallel "$jobs"
 
 say "installing into $prefix"
 before=$(cat -- "$manifest" 2>/dev/null || true)
-cmake --install build/install >/dev/null
+# Installed beside itself first, to know which folders it is going to make.
+rm -rf build/install/stage
+DESTDIR=$PWD/build/install/stage cmake --install build/install >/dev/null
+rm -rf build/install/stage
+made=$(printf '%s\n' "$made" && missing_folders <build/install/install_manifest.txt)
+DESTDIR='' cmake --install build/install >/dev/null
 mkdir -p -- "$(dirname -- "$manifest")"
+{ cat -- "$folder_list" 2>/dev/null || true; printf '%s\n' "$made"; } | sed '/^$/d' | sort -u >"$folder_list.new"
+mv -- "$folder_list.new" "$folder_list"
 { cat build/install/install_manifest.txt && echo; } | sed '/^$/d' >"$manifest"
 # What an earlier version has installed and this one does not.
 printf '%s\n' "$before" | while IFS= read -r file; do
