@@ -170,7 +170,7 @@ class FirstRun {
                 question.otherwise = model;
                 question.free_text = true;
                 for (const auto& known : cached)
-                    if (known.serves(chosen_[i]->name)) question.choices.push_back({known.name, {}, {}});
+                    if (known.serves(chosen_[i]->api_types)) question.choices.push_back({known.name, {}, {}});
                 question.judge = [](const std::string& answer) {
                     const auto wrong = refuse_model(answer, "the answer");
                     return wrong ? wrong->why : std::string();

@@ -73,10 +73,12 @@ class Complete : public Command {
     // 1. what `models` listed last, 2. the defaults of the templates.
     static Candidates models(Session& session) {
         Candidates found;
+        const auto catalogue = session.catalogue();
         for (const auto& model : databricks::read_model_cache(session.environment(), session.files()))
-            found.emplace_back(model.name, join(databricks::agents_for(model.api_types), ", "));
+            found.emplace_back(model.name,
+                               catalogue ? join((*catalogue)->names_for(model.api_types), ", ") : "");
         if (!found.empty()) return found;
-        if (const auto catalogue = session.catalogue()) {
+        if (catalogue) {
             for (const auto& agent : (*catalogue)->agents)
                 for (const auto& [family, model] : agent.models)
                     if (std::none_of(found.begin(), found.end(),

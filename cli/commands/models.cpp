@@ -24,9 +24,11 @@ class Models : public Command {
 
     Result<int> run(Session& session) override {
         session.options().gateway = gateway_.value_or("");
-        if (agent_) {
-            if (auto wrong = refuse_agent(*agent_)) return fail(*wrong);
-        }
+        const auto named = session.agents_named(agent_ ? std::vector{*agent_} : std::vector<std::string>());
+        if (!named) return fail(named.error());
+        const auto* agent = named->empty() ? nullptr : named->front();
+        const auto catalogue = session.catalogue();
+        if (!catalogue) return fail(catalogue.error());
         const auto target = session.target();
         if (!target) return fail(target.error());
         if (!(*target)->workspace && !(*target)->gateway)
@@ -51,25 +53,28 @@ class Models : public Command {
 
         std::vector<databricks::Model> models;
         for (const auto& model : list->models)
-            if (!agent_ || model.serves(*agent_)) models.push_back(model);
+            if (!agent || model.serves(agent->api_types)) models.push_back(model);
         auto& out = session.output();
         if (out.json()) {
-            out.document(document_of(*list, models));
+            out.document(document_of(*list, models, **catalogue));
             return 0;
         }
         for (const auto& note : list->notes) out.note(note);
+        if (agent && agent->api_types.empty())
+            out.note("the template of " + agent->display_name +
+                     " has no api_types, so nobody knows which models it can use: all are listed");
         if (models.empty()) {
             const auto count = list->models.size();
-            out.note(!agent_ || count == 0 ? std::string("the workspace lists no model")
-                     : count == 1          ? "the only model does not serve " + *agent_
-                                  : "none of the " + std::to_string(count) + " models serves " + *agent_);
+            out.note(!agent || count == 0 ? std::string("the workspace lists no model")
+                     : count == 1         ? "the only model does not serve " + agent->name
+                                  : "none of the " + std::to_string(count) + " models serves " + agent->name);
             return 0;
         }
         std::vector<std::vector<std::string>> rows;
         for (const auto& model : models) {
-            const auto agents = databricks::agents_for(model.api_types);
             rows.push_back({printable(model.name), printable(databricks::other_spelling(model.name)),
-                            model.api_types.empty() ? "(its APIs are not told)" : join(agents, ", ")});
+                            model.api_types.empty() ? "(its APIs are not told)"
+                                                    : join((*catalogue)->names_for(model.api_types), ", ")});
         }
         out.result(columns(rows, 0));
         if (out.verbose()) out.note("told by: " + list->source);
@@ -77,19 +82,9 @@ class Models : public Command {
     }
 
   private:
-    static std::optional<Error> refuse_agent(const std::string& agent) {
-        if (!databricks::api_types_of(agent).empty()) return std::nullopt;
-        const std::vector<std::string> known = {"claude", "codex", "copilot", "cursor", "gemini", "opencode"};
-        const auto near = nearest(agent, known);
-        return Error{ErrorKind::usage,
-                     "it is not known which models the agent '" + agent + "' can use",
-                     "known agents: " + join(known, ", "),
-                     near.empty() ? "use one of them, or leave --agent out" : "did you mean '" + near + "'?",
-                     {}};
-    }
-
     static ordered_json document_of(const databricks::ModelList& list,
-                                    const std::vector<databricks::Model>& models) {
+                                    const std::vector<databricks::Model>& models,
+                                    const agents::Catalogue& catalogue) {
         ordered_json root;
         root["source"] = list.source;
         root["notes"] = list.notes;
@@ -100,7 +95,7 @@ class Models : public Command {
                 {{"name", model.name},
                  {"other_spelling", other.empty() ? ordered_json(nullptr) : ordered_json(other)},
                  {"api_types", model.api_types},
-                 {"agents", databricks::agents_for(model.api_types)}});
+                 {"agents", catalogue.names_for(model.api_types)}});
         }
         return root;
     }

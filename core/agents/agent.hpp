@@ -140,6 +140,7 @@ struct Agent {
     bool loopback = true; // false: a loopback gateway can never serve it
     std::string route;    // below the gateway root
     std::vector<std::string> auth;
+    std::vector<std::string> api_types; // of models that it can use ("openai/v1/responses"); empty: not told
     std::string token_variable;
     std::string program;
     std::string npm_package;

@@ -37,6 +37,16 @@ std::vector<std::string> Catalogue::names() const {
     return result;
 }
 
+std::vector<std::string> Catalogue::names_for(const std::vector<std::string>& api_types) const {
+    std::vector<std::string> result;
+    for (const auto& agent : agents) {
+        const auto& own = agent.api_types;
+        if (std::find_first_of(own.begin(), own.end(), api_types.begin(), api_types.end()) != own.end())
+            result.push_back(agent.name);
+    }
+    return result;
+}
+
 Result<system::Path> user_templates(const system::Environment& environment) {
     auto directory = system::config_directory(environment);
     if (!directory) return directory;

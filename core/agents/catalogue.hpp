@@ -16,6 +16,8 @@ struct Catalogue {
     std::map<std::string, Error, std::less<>> broken; // users' templates that can't be used, by name
     const Agent* find(std::string_view name) const;
     std::vector<std::string> names() const;
+    // The agents that can use a model of these API types; none when the types are not told.
+    std::vector<std::string> names_for(const std::vector<std::string>& api_types) const;
 };
 Result<Catalogue> load_catalogue(const system::Environment& environment, system::FileSystem& files);
 

@@ -285,7 +285,7 @@ Result<Agent> read_agent(std::string name, std::string origin, std::map<std::str
     TableReader reader(**document, place);
 
     reader.known_keys(root, {},
-                      {"format", "display_name", "always", "order", "loopback", "route", "auth",
+                      {"format", "display_name", "always", "order", "loopback", "route", "auth", "api_types",
                        "token_variable", "program", "home", "models", "requires", "file", "part", "shadow",
                        "warn", "note", "run"});
     if (!root.contains("format") || root["format"] != 1)
@@ -302,6 +302,7 @@ Result<Agent> read_agent(std::string name, std::string origin, std::map<std::str
             reader.complain({"order"}, "'order' must be a whole number");
         }
     }
+    agent.api_types = reader.texts(root, {}, "api_types");
     agent.auth = reader.texts(root, {}, "auth");
     for (const auto& form : agent.auth) {
         if (std::find(auth_forms.begin(), auth_forms.end(), form) == auth_forms.end())

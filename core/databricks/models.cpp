@@ -5,27 +5,10 @@
 #include "core/http/url.hpp"
 
 #include <algorithm>
-#include <array>
 
 namespace dbx::databricks {
 
 namespace {
-
-struct Use {
-    std::string_view agent;
-    std::string_view api_type;
-};
-
-// What each agent speaks.
-constexpr std::array<Use, 7> uses = {{
-    {"claude", "anthropic/v1/messages"},
-    {"codex", "openai/v1/responses"},
-    {"codex", "codex/v1/responses"},
-    {"gemini", "gemini/v1/generateContent"},
-    {"cursor", "cursor/v1/chat/completions"},
-    {"opencode", "mlflow/v1/chat/completions"},
-    {"copilot", "mlflow/v1/chat/completions"},
-}};
 
 constexpr std::string_view services_api = "/api/2.1/unity-catalog/model-services";
 constexpr std::string_view service_prefix = "model-services/";
@@ -171,28 +154,11 @@ void tidy(std::vector<Model>& models) {
 
 } // namespace
 
-bool Model::serves(std::string_view agent) const {
-    if (api_types.empty()) return true;
-    const auto agents = agents_for(api_types);
-    return std::find(agents.begin(), agents.end(), agent) != agents.end();
-}
-
-std::vector<std::string> agents_for(const std::vector<std::string>& api_types) {
-    std::vector<std::string> result;
-    for (const auto& use : uses) {
-        const bool speaks = std::find(api_types.begin(), api_types.end(), use.api_type) != api_types.end();
-        if (speaks && std::find(result.begin(), result.end(), use.agent) == result.end())
-            result.emplace_back(use.agent);
-    }
-    return result;
-}
-
-std::vector<std::string> api_types_of(std::string_view agent) {
-    std::vector<std::string> result;
-    for (const auto& use : uses) {
-        if (use.agent == agent) result.emplace_back(use.api_type);
-    }
-    return result;
+bool Model::serves(const std::vector<std::string>& wanted) const {
+    return api_types.empty() || wanted.empty() ||
+           std::any_of(wanted.begin(), wanted.end(), [&](const std::string& type) {
+               return std::find(api_types.begin(), api_types.end(), type) != api_types.end();
+           });
 }
 
 std::string other_spelling(std::string_view model) {

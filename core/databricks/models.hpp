@@ -6,8 +6,9 @@ namespace dbx::databricks {
 
 struct Model {
     std::string name; // as the server names it: "system.ai.claude-opus-4-8", "databricks-gpt-5-2"
-    std::vector<std::string> api_types;        // "anthropic/v1/messages"; empty: not told
-    bool serves(std::string_view agent) const; // false when api_types say so; true when they are not told
+    std::vector<std::string> api_types; // "anthropic/v1/messages"; empty: not told
+    // Whether it speaks one of these; true when either side is not told.
+    bool serves(const std::vector<std::string>& wanted) const;
 };
 
 struct ModelList {
@@ -15,12 +16,6 @@ struct ModelList {
     std::string source;             // which API told it, for people
     std::vector<std::string> notes; // why the better ones did not
 };
-
-// The agents that can use a model with these API types: claude, codex, gemini, cursor, opencode, copilot.
-std::vector<std::string> agents_for(const std::vector<std::string>& api_types);
-
-// The API types that an agent can use; nothing for an unknown agent.
-std::vector<std::string> api_types_of(std::string_view agent);
 
 // The other spelling of a built-in model: databricks-X for system.ai.X, and back; empty for others.
 std::string other_spelling(std::string_view model);

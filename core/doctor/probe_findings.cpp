@@ -19,12 +19,12 @@ std::string host_of(const std::string& url) {
 }
 
 // The model nearest to `name` that the agent can use, in the spelling of `name`; empty: none is near.
-std::string similar_model(const std::string& name, const std::string& agent,
+std::string similar_model(const std::string& name, const agents::Agent& agent,
                           const databricks::ModelList& models) {
     std::vector<std::string> candidates;
     const bool endpoint_spelling = name.starts_with("databricks-");
     for (const auto& model : models.models) {
-        if (!model.serves(agent)) continue;
+        if (!model.serves(agent.api_types)) continue;
         const bool endpoint = model.name.starts_with("databricks-");
         const auto other = databricks::other_spelling(model.name);
         candidates.push_back(endpoint == endpoint_spelling || other.empty() ? model.name : other);
@@ -34,7 +34,7 @@ std::string similar_model(const std::string& name, const std::string& agent,
 
 std::string model_fix(const Scene& scene, const Patient& patient, const ModelUse& use,
                       const databricks::ModelList& models) {
-    const auto better = similar_model(use.name, patient.agent->name, models);
+    const auto better = similar_model(use.name, *patient.agent, models);
     const std::string name = better.empty() ? "NAME" : better;
     if (patient.agent->name == "cursor") {
         return better.empty()
@@ -241,7 +241,7 @@ Findings missing_models(const Scene& scene, const Patient& patient, const databr
     // A list that knows nothing for this agent (only one vendor's models, say) is no judge.
     const bool judge =
         std::any_of(models.models.begin(), models.models.end(), [&](const databricks::Model& model) {
-            return !model.api_types.empty() && model.serves(patient.agent->name);
+            return !model.api_types.empty() && model.serves(patient.agent->api_types);
         });
     if (!judge) return findings;
     std::vector<std::string> seen = proven;
@@ -254,7 +254,7 @@ Findings missing_models(const Scene& scene, const Patient& patient, const databr
             std::find_if(models.models.begin(), models.models.end(), [&](const databricks::Model& model) {
                 return model.name == use.name || model.name == other;
             });
-        if (found != models.models.end() && found->serves(patient.agent->name)) continue;
+        if (found != models.models.end() && found->serves(patient.agent->api_types)) continue;
         const bool there = found != models.models.end();
         findings.push_back(
             {there ? "model-unsuitable" : "model-missing", patient.agent->name, Severity::broken,

@@ -1,4 +1,4 @@
-"""The program on a terminal of its own: a pseudo-terminal that is its controlling one, so that Ctrl-C is a signal."""
+"""The program on a terminal: one to talk with, which is its controlling one, so that Ctrl-C is a signal; and one that only shows."""
 
 import fcntl
 import os
@@ -14,6 +14,27 @@ from harness import TIMEOUT, binary
 
 CTRL_C, CTRL_D = b"\x03", b"\x04"
 _CODES = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def at_a_terminal(home, arguments, env, err_only=False, columns=80):
+    """(what the terminal of that width gets, exit code, stdout when that is a pipe) of a command with its output, or with its
+    errors alone, on a terminal."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    process = home.spawn(*arguments, env=env, stderr=slave, **({} if err_only else {"stdout": slave}))
+    os.close(slave)
+    seen = b""
+    while select.select([master], [], [], TIMEOUT)[0]:
+        try:
+            data = os.read(master, 65536)
+        except OSError:  # EIO: nobody holds the other end any more
+            break
+        if not data:
+            break
+        seen += data
+    os.close(master)
+    out, _ = process.communicate(timeout=TIMEOUT)
+    return seen.decode("utf-8", "replace"), process.returncode, (out or b"").decode()
 
 
 class Terminal:

@@ -51,6 +51,8 @@ CASES = [
     ("setup my", ["my-agent"]),
     ("templates export ge", ["gemini"]),
     ("models --agent cu", ["cursor"]),
+    ("models --agent co", ["codex", "copilot"]),
+    ("models --agent my", ["my-agent"]),
     ("--profile ", ["DEFAULT", "prod", "staging"]),
     ("setup --profile st", ["staging"]),
     ("setup --profile=st", ["staging"]),
@@ -367,7 +369,7 @@ class Cache(Test):
         self.assertNotEqual(self.h.run("models", env=env).code, 0)  # a failure keeps the names of before
         offered = [line.split("\t") for line in self.ok(self.h.run("complete", "models")).out.splitlines()]
         self.assertEqual([words[0] for words in offered], listed)
-        self.assertIn(["system.ai.claude-opus-4-6", "claude"], [[name, *about[0].split(", ")[:1]] for name, *about in offered])
+        self.assertIn("claude", dict(offered)["system.ai.claude-opus-4-6"].split(", "))
         self.assertEqual(self.h.mode(".local/state/dbx-agents/models.json"), 0o600)
         # A folder that takes no file does not spoil the list.
         self.h.state.chmod(0o500)

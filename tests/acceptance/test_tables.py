@@ -6,9 +6,7 @@ The stand-in comes from DBX_AGENTS_WORKSPACE.
 import base64
 import json
 import os
-import pty
 import re
-import select
 import signal
 import socket
 import ssl
@@ -23,6 +21,7 @@ sys.path.insert(0, str(ROOT / "tests/workspace"))
 
 import standin  # noqa: E402
 from harness import Test, binary, main  # noqa: E402
+from terminal import at_a_terminal  # noqa: E402
 
 STATEMENTS = "/api/2.0/sql/statements"
 PLACE = ("--catalog", "main", "--schema", "telemetry", "--prefix", "dev")
@@ -416,23 +415,10 @@ class Tables(Test):
     def test_a_terminal_shows_one_line_of_progress_and_others_none(self):
         self.w.control("PUT", "warehouses", [{"id": "a" * 16, "name": "Etl", "state": "STOPPED"}])
         self.settings(warehouse_start_polls=6, statement_running_polls=2)
-        master, slave = pty.openpty()
-        process = self.h.spawn("tables", "create", *PLACE, stderr=slave, env={"TERM": "xterm"})
-        os.close(slave)
-        seen = b""
-        while select.select([master], [], [], 30)[0]:
-            try:
-                data = os.read(master, 4096)
-            except OSError:
-                break
-            if not data:
-                break
-            seen += data
-        os.close(master)
-        out, _ = process.communicate(timeout=30)
-        self.assertEqual(process.returncode, 0, seen)
-        self.assertRegex(seen.decode(), r"\r\S creating \[-{12}\] 0 of 3 done: the warehouse is starting, \d s")
-        self.assertNotIn(b"\r", out)
+        seen, code, out = at_a_terminal(self.h, ["tables", "create", *PLACE], {"TERM": "xterm"}, err_only=True)
+        self.assertEqual(code, 0, seen)
+        self.assertRegex(seen, r"\r\S creating \[-{12}\] 0 of 3 done: the warehouse is starting, \d s")
+        self.assertNotIn("\r", out)
         self.settings(warehouse_start_polls=0)
         other = ("--catalog", "main", "--schema", "telemetry", "--prefix", "other")
         self.assertNotIn("\r", self.ok(self.tables("create", place=other)).err)
@@ -553,10 +539,28 @@ class Tables(Test):
         self.assertEqual(len(result.out.splitlines()), 14)
         result = self.ok(self.h.run("models", "--agent", "gemini"))
         self.assertEqual(len(result.out.splitlines()), 3)
-        self.assertRegex(result.out, r"(?m)^system\.ai\.gemini-2-5-flash +databricks-gemini-2-5-flash +gemini, ")
+        self.assertRegex(result.out, r"(?m)^system\.ai\.gemini-2-5-flash +databricks-gemini-2-5-flash +cursor, gemini, ")
         document = self.document(self.h.run("models", "--agent", "claude", "--json"))
         self.assertTrue(all("anthropic/v1/messages" in m["api_types"] for m in document["models"]))
         self.is_error(self.h.run("models", "--agent", "cluade"), 2, "did you mean 'claude'?", unchanged=False)
+
+    def test_models_of_every_agent_with_a_template(self):
+        """OpenCode and Copilot CLI by their built-in folders, and an agent of the user's own by what its folder says, or leaves out."""
+        types = {m["name"]: set(m["api_types"]) for m in self.document(self.h.run("models", "--json"))["models"]}
+        chat = {name for name, own in types.items() if "mlflow/v1/chat/completions" in own}
+        claude = {name for name, own in types.items() if "anthropic/v1/messages" in own}
+        names = lambda agent: {m["name"] for m in self.document(self.h.run("models", "--agent", agent, "--json"))["models"]}
+        self.assertEqual(names("opencode"), chat | claude)
+        self.assertEqual(names("copilot"), chat)
+        template = ('format = 1\ndisplay_name = "Mine"\n{}auth = ["pat"]\n[home]\npath = "~/.mine"\n[models]\nmain = "m"\n'
+                    '[[file]]\nname = "config"\npath = "c.json"\nformat = "json"\n')
+        self.h.put(".config/dbx-agents/templates/mine/agent.toml", template.format('api_types = ["anthropic/v1/messages"]\n'))
+        self.assertEqual(names("mine"), claude)
+        self.assertRegex(self.ok(self.h.run("models", "--agent", "mine")).out, r"(?m)^system\.ai\.claude-opus-4-6 .*, mine$")
+        self.h.put(".config/dbx-agents/templates/mine/agent.toml", template.format(""))
+        done = self.ok(self.h.run("models", "--agent", "mine"))
+        self.assertEqual(len(done.out.splitlines()), len(types))
+        self.assertIn("the template of Mine has no api_types", " ".join(done.err.split()))
 
     def test_models_of_many_pages(self):
         many = [{"name": f"system.ai.m{n:03}", "api_types": ["anthropic/v1/messages"]} for n in range(250)]

@@ -41,6 +41,21 @@ TEST_CASE("every built-in template is one that would be accepted from a user") {
           std::vector<std::string>{"cursor", "codex", "gemini", "claude", "opencode", "copilot"});
 }
 
+TEST_CASE("which agents can use a model is said by their templates") {
+    Catalogue catalogue;
+    for (const auto* types : {"[\"a/v1\", \"b/v1\"]", "\"b/v1\"", "[]"}) {
+        auto documents = folder();
+        documents["agent.toml"].insert(documents["agent.toml"].find("auth"),
+                                       std::string("api_types = ") + types + "\n");
+        auto agent = read_agent("of " + std::string(types), "~/t", std::move(documents));
+        REQUIRE(agent);
+        catalogue.agents.push_back(std::move(*agent));
+    }
+    CHECK(catalogue.names_for({"a/v1"}).size() == 1);
+    CHECK(catalogue.names_for({"x/v1", "b/v1"}).size() == 2);
+    CHECK(catalogue.names_for({}).empty());
+}
+
 TEST_CASE("placeholders are filled with values of their own type, and secrets are known") {
     const auto agent = read_agent("five", "~/t/five", folder());
     REQUIRE(agent);

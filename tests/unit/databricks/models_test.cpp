@@ -29,9 +29,8 @@ TEST_CASE("model services give names without their prefix, sorted, with the agen
           "https://w.com/api/2.1/unity-catalog/model-services?parent=schemas/system.ai&page_size=100");
     REQUIRE(list->models.size() == 2);
     CHECK(list->models[0].name == "system.ai.claude-opus-4-8");
-    CHECK(list->models[0].serves("claude"));
-    CHECK_FALSE(list->models[0].serves("codex"));
-    CHECK(agents_for(list->models[1].api_types) == std::vector<std::string>{"codex", "cursor"});
+    CHECK(list->models[0].serves({"anthropic/v1/messages"}));
+    CHECK_FALSE(list->models[0].serves({"openai/v1/responses"}));
     CHECK(list->notes.empty());
 }
 
@@ -46,7 +45,8 @@ TEST_CASE("services of users are looked at one by one, and pages are followed") 
     REQUIRE(list);
     CHECK(list->models[0].api_types == std::vector<std::string>{"anthropic/v1/messages"});
     CHECK(list->models[1].api_types.empty());
-    CHECK(list->models[1].serves("codex"));
+    CHECK(list->models[1].serves({"openai/v1/responses"})); // its types are not told
+    CHECK(list->models[0].serves({}));                      // nor the agent's
     CHECK(bench.http.requests[2].url == "https://w.com/api/2.1/unity-catalog/model-services/a.b.mine");
 }
 
@@ -71,7 +71,7 @@ TEST_CASE("older workspaces: foundation models, then the gateway's Anthropic lis
     REQUIRE(list);
     REQUIRE(list->models.size() == 1);
     CHECK(list->models[0].name == "databricks-gemini-2-5-flash");
-    CHECK(list->models[0].serves("gemini"));
+    CHECK(list->models[0].serves({"gemini/v1/generateContent"}));
     CHECK(list->source == "model serving");
     CHECK(list->notes.size() == 1);
 
@@ -113,6 +113,4 @@ TEST_CASE("both spellings of a model") {
     CHECK(other_spelling("databricks-gpt-5-2") == "system.ai.gpt-5-2");
     CHECK(other_spelling("system.ai.gpt-5-2") == "databricks-gpt-5-2");
     CHECK(other_spelling("main.models.mine").empty());
-    CHECK(api_types_of("codex").size() == 2);
-    CHECK(api_types_of("nobody").empty());
 }
