@@ -2,6 +2,7 @@
 #include "cli/session.hpp"
 #include "core/agents/inspect.hpp"
 #include "core/base/strings.hpp"
+#include "core/edit/mask.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -85,6 +86,12 @@ class Status : public Command {
         root["locked"] = ordered_json::object();
         for (const auto& [key, setting] : settings.locked())
             root["locked"][key] = {{"value", setting.value}, {"origin", setting.origin}};
+        root["overruled"] = ordered_json::array();
+        for (const auto& item : settings.overruled())
+            root["overruled"].push_back({{"key", item.key},
+                                         {"value", edit::mask_value(item.key, item.setting.value)},
+                                         {"origin", item.setting.origin},
+                                         {"locked_by", item.by}});
         root["agents"] = ordered_json::array();
         for (const auto& report : reports) {
             ordered_json agent;
@@ -139,6 +146,10 @@ class Status : public Command {
         for (const auto& [key, setting] : settings.locked()) {
             if (key != "workspace" && key != "gateway" && key != "profile") row(key, setting);
         }
+        for (const auto& item : settings.overruled())
+            rows.push_back({item.key, edit::mask_value(item.key, item.setting.value),
+                            out.styled("(ignored: " + item.setting.origin + "; locked by " + item.by + ")",
+                                       Style::yellow)});
         if (rows.empty())
             rows.push_back({"workspace", "none known", out.styled("(use --workspace)", Style::dim)});
         out.result(columns(rows, 0));

@@ -241,12 +241,11 @@ void check_managed(const Scene& scene, Patient& patient) {
             continue;
         }
         if (!patient.connection.ours) continue;
-        std::vector<std::string> winners;
-        std::size_t first = 0;
+        Managed managed{file.path, {}, 0, file.scalar(env_key("ANTHROPIC_BASE_URL")).value_or("")};
         const auto look = [&](const edit::KeyPath& key) {
             if (!file.has(key) || file.value(key) == user.value(key)) return;
-            winners.push_back(edit::to_string(key));
-            if (first == 0) first = file.line(key);
+            managed.keys.push_back(edit::to_string(key));
+            if (managed.line == 0) managed.line = file.line(key);
         };
         const auto environment = file.value({"env"}).value_or(nullptr);
         if (environment.is_object()) {
@@ -258,10 +257,7 @@ void check_managed(const Scene& scene, Patient& patient) {
         }
         look({"apiKeyHelper"});
         look({"model"});
-        if (winners.empty()) continue;
-        patient.add({"claude-managed-settings", "", Severity::warning,
-                     "the managed settings win over yours: " + join(winners, ", "), file.path, first, "",
-                     fix});
+        report_managed(scene, patient, "claude-managed-settings", managed);
     }
 }
 
@@ -308,6 +304,11 @@ Connection claude_connection(const Scene& scene, const Patient& patient) {
     if (file.has(env_key("ANTHROPIC_BASE_URL"))) {
         connection.file = file.path;
         connection.line = file.line(env_key("ANTHROPIC_BASE_URL"));
+    }
+    for (const auto& managed : open_managed_settings(scene)) {
+        if (const auto url = managed.scalar(env_key("ANTHROPIC_BASE_URL"));
+            url && connection.managed_base_url.empty())
+            connection.managed_base_url = *url;
     }
     connection.ours =
         !connection.base_url.empty() && (patient.report.configured || scene.is_gateway(connection.base_url));

@@ -8,6 +8,9 @@ namespace dbx::doctor {
 
 namespace {
 
+// The stronger of the two files of everybody's on the machine.
+constexpr const char* managed_config = "/etc/codex/managed_config.toml";
+
 struct Codex {
     system::Path home;
     TextFile config;
@@ -259,7 +262,7 @@ void check_managed_exporters(const TextFile& managed, const Codex& codex, Patien
 
 void check_managed(const Scene& scene, Patient& patient) {
     const auto codex = open_codex(scene, patient);
-    const auto file = scene.open("/etc/codex/managed_config.toml", edit::Format::toml);
+    const auto file = scene.open(managed_config, edit::Format::toml);
     if (!file.exists) return;
     check_managed_exporters(file, codex, patient);
     if (!patient.connection.ours) return;
@@ -271,14 +274,15 @@ void check_managed(const Scene& scene, Patient& patient) {
     }
     std::vector<edit::KeyPath> keys{{"model"}, {"model_provider"}, {"profile"}};
     if (!codex.provider.empty()) keys.push_back(codex.key("base_url"));
+    Managed managed{file.path, {}, 0, {}};
     for (const auto& key : keys) {
         const auto value = file.scalar(key);
         if (!value || codex.config.scalar(key) == value) continue;
-        patient.add({"codex-managed-config", "", Severity::warning,
-                     "the managed configuration wins over yours: " + edit::to_string(key), file.path,
-                     file.line(key), "", fix});
-        return;
+        managed.keys.push_back(edit::to_string(key));
+        if (managed.line == 0) managed.line = file.line(key);
     }
+    managed.base_url = patient.connection.managed_base_url;
+    report_managed(scene, patient, "codex-managed-config", managed);
 }
 
 void check_credential(const Scene& scene, Patient& patient) {
@@ -303,6 +307,9 @@ Connection codex_connection(const Scene& scene, const Patient& patient) {
                 connection.variables[item.key()] = item.value().get<std::string>();
         }
     }
+    const auto managed = scene.open(managed_config, edit::Format::toml);
+    const auto provider = managed.scalar({"model_provider"}).value_or(codex.provider);
+    connection.managed_base_url = managed.scalar({"model_providers", provider, "base_url"}).value_or("");
     if (codex.provider.empty()) return connection;
     connection.base_url = codex.config.scalar(codex.key("base_url")).value_or("");
     connection.file = codex.config.path;

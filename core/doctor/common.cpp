@@ -80,6 +80,7 @@ void check_version(const Scene&, Patient& patient) {
 
 void check_set_up(const Scene& scene, Patient& patient) {
     if (patient.connection.ours || patient.report.configured) return;
+    if (scene.is_gateway(patient.connection.managed_base_url)) return;
     // Agents of users' own templates: only the journal tells.
     std::string what = patient.agent->display_name + " does not use the gateway";
     if (!patient.connection.base_url.empty())

@@ -249,11 +249,13 @@ Result<Report> diagnose(const std::vector<const agents::Agent*>& agents, Asked a
     }
     for (auto& patient : patients) {
         for (const auto check : common_checks()) check(scene, patient);
+        check_locks(scene, patient);
         if (const auto* practice = practice_for(patient.agent->name)) {
             for (const auto check : practice->checks()) check(scene, patient);
             for (const auto check : telemetry_checks()) check(scene, patient);
         }
     }
+    for (auto& finding : examine_locks(scene)) report.findings.push_back(std::move(finding));
     check_databrickscfg(scene, report.findings);
     check_credential(scene, patients, report.findings);
     for (auto& finding : examine_spools(scene)) report.findings.push_back(std::move(finding));

@@ -43,6 +43,7 @@ struct Connection {
     std::string base_url; // empty: the agent has none
     system::Path file;    // where the base URL stands; empty: in the environment
     std::size_t line = 0;
+    std::string managed_base_url;                 // of a managed file, which wins; empty: none has one
     bool ours = false;                            // it leads to a Databricks gateway, or setup wrote it
     std::vector<ModelUse> models;                 // the main one first
     std::map<std::string, std::string> variables; // the environment as the agent has it, after its own files
@@ -125,6 +126,21 @@ const std::vector<Check>& claude_checks();
 const std::vector<Check>& gemini_checks();
 const std::vector<Check>& cursor_checks();
 const std::vector<Check>& telemetry_checks(); // of every agent that exports
+
+// What the organisation's locks overrule: settings of the user's, and agents that were set up before them.
+Findings examine_locks(const Scene& scene);
+void check_locks(const Scene& scene, Patient& patient);
+
+// What a managed file that wins over the user's makes of where an agent's calls go.
+struct Managed {
+    system::Path file;
+    std::vector<std::string> keys; // those that win and differ
+    std::size_t line = 0;          // the first of them
+    std::string base_url;          // the address that it brings along; may be empty
+};
+// One finding: info when the managed address is the gateway as well (then the user's set-up has no use),
+// broken when the calls, and their token, go elsewhere, a warning otherwise.
+void report_managed(const Scene& scene, Patient& patient, std::string id, const Managed& managed);
 
 // The finding that says less than proxy-not-running does.
 inline constexpr std::string_view telemetry_without_proxy = "telemetry-without-proxy";

@@ -116,6 +116,8 @@ Result<Settings> Settings::load(const Sources& sources, const system::Environmen
                 continue;
             }
             add(entry.key, entry.value, rank, at);
+            result.values_[entry.key].back().file = path;
+            result.values_[entry.key].back().line = entry.line;
             if (top == warned ||
                 std::find(known_top_level.begin(), known_top_level.end(), top) != known_top_level.end())
                 continue;
@@ -199,8 +201,7 @@ Result<void> Settings::apply_locks(const std::vector<Lock>& locks,
                 if (setting.rank == Rank::environment || setting.rank == Rank::standard_environment ||
                     setting.rank == Rank::user_config) {
                     if (own == list.end() || !same_value(setting.value, own->value))
-                        warnings_.push_back(setting.origin + " is ignored: " + lock.key + " is locked by " +
-                                            lock.origin);
+                        overrule(of_array ? lock.key : key, setting, lock);
                 }
             }
             if (own == list.end()) {
@@ -226,8 +227,7 @@ Result<void> Settings::apply_locks(const std::vector<Lock>& locks,
             if (found == values_.end()) continue;
             for (const auto& setting : found->second) {
                 if (setting.rank != Rank::flag && setting.rank != Rank::remembered)
-                    warnings_.push_back(setting.origin + " is ignored: " + lock.key + " is locked by " +
-                                        lock.origin);
+                    overrule(other, setting, lock);
             }
             found->second.clear();
         }
@@ -240,6 +240,15 @@ Result<void> Settings::apply_locks(const std::vector<Lock>& locks,
         if (auto wrong = refuse_flag(key, flag, value)) return fail(std::move(*wrong));
     }
     return {};
+}
+
+void Settings::overrule(const std::string& key, const Setting& setting, const Lock& lock) {
+    warnings_.push_back(setting.origin + " is ignored: " + lock.key + " is locked by " + lock.origin);
+    const bool known = std::any_of(overruled_.begin(), overruled_.end(), [&](const Overruled& other) {
+        return other.key == key && other.setting.rank == setting.rank && other.setting.file == setting.file &&
+               !setting.file.empty();
+    });
+    if (!known) overruled_.push_back({key, setting, lock.key, lock.origin});
 }
 
 Error Settings::refused(std::string_view key, std::string_view flag) const {

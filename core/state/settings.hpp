@@ -27,8 +27,19 @@ enum class Rank {
 struct Setting {
     std::string value;
     Rank rank = Rank::built_in;
-    std::string origin; // for people: "--workspace", "DATABRICKS_HOST in the environment",
-                        // "~/.config/…/config.toml:3"
+    std::string origin;     // for people: "--workspace", "DATABRICKS_HOST in the environment",
+                            // "~/.config/…/config.toml:3"
+    system::Path file = {}; // where it stands, when that is a file
+    std::size_t line = 0;
+};
+
+// A value that somebody set and that counts for nothing, because the organisation locks its key, or one that
+// closes it.
+struct Overruled {
+    std::string key;  // the locked one, or the closed one: "workspace", "proxy.limit", "gateway"
+    Setting setting;  // what was set; of a table its first value
+    std::string lock; // the locked key: "workspace"
+    std::string by;   // the lock's origin: "/etc/dbx-agents/config.toml:3"
 };
 
 // The sources of all settings, read once. Keys are dotted: "workspace", "gateway", "profile",
@@ -59,6 +70,9 @@ class Settings {
     // it that have a value there.
     std::vector<std::pair<std::string, Setting>> locked() const;
 
+    // What the environment and the user's configuration say against a lock; a table counts once.
+    const std::vector<Overruled>& overruled() const { return overruled_; }
+
     // Why a flag cannot have this value: the key is locked with another one. For flags that are no setting of
     // their own; those among the sources are judged by load().
     std::optional<Error> refuse_flag(std::string_view key, std::string_view flag,
@@ -73,12 +87,14 @@ class Settings {
         std::string origin;
     };
     Result<void> apply_locks(const std::vector<Lock>& locks, const std::map<std::string, std::string>& flags);
+    void overrule(const std::string& key, const Setting& setting, const Lock& lock);
     Error refused(std::string_view key, std::string_view flag) const;
 
     std::map<std::string, std::vector<Setting>, std::less<>> values_;
     std::map<std::string, std::string, std::less<>> closed_; // keys that a lock on another one closes -> it
     std::string organisation_file_;
     std::string contact_; // who to ask
+    std::vector<Overruled> overruled_;
     std::vector<std::string> warnings_;
 };
 

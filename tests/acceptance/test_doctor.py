@@ -2,36 +2,16 @@
 
 Each agent's own findings are in test_doctor_agents.py, the gateway's in test_doctor_network.py."""
 
-import fcntl
 import json
 import os
-import pty
 import re
 import shutil
-import struct
 import subprocess
-import termios
 
 from doctor_base import CODEX_ENV, CONFIG, GEMINI, GEMINI_ENV, OTHER, SETTINGS, URL, Base
 from harness import HERE, PAT, binary, main
+from terminal import at_a_terminal
 from test_templates import FIFTH
-
-
-def on_terminal(argv, env, cwd, columns):
-    """What a program shows on a terminal of that width."""
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    process = subprocess.Popen(argv, env={**env, "TERM": "xterm-256color"}, cwd=cwd, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
-    os.close(slave)
-    seen = b""
-    try:
-        while piece := os.read(master, 65536):
-            seen += piece
-    except OSError:
-        pass  # the other end is closed
-    os.close(master)
-    process.wait(timeout=60)
-    return seen.decode().replace("\r\n", "\n")
 
 
 class Shape(Base):
@@ -72,10 +52,9 @@ class Shape(Base):
         self.configure("claude", "pat", "--gateway", "http://127.0.0.1:8790")
         self.json_file(SETTINGS, lambda v: (v["env"].pop("NO_PROXY"), v.update(availableModels=["sonnet"])))
         self.h.path(SETTINGS).chmod(0o644)
-        env = {**self.h.env, "HTTP_PROXY": "http://p:1"}
         seen = set()
         for columns in (1, 20, 80, 500):
-            text = on_terminal([binary(), "doctor", "--offline", "--no-color"], env, self.cwd, columns)
+            text = at_a_terminal(self.h, ["doctor", "--offline", "--no-color"], {"HTTP_PROXY": "http://p:1"}, columns=columns)[0].replace("\r\n", "\n")
             self.assertIn("~/.claude/settings.json:", text)
             self.assertIn("http://127.0.0.1:8790", text)
             if columns >= 80:
@@ -281,7 +260,7 @@ class Common(Base):
 
     def test_every_finding_is_in_a_test(self):
         """No new finding without its state, its fix and its end."""
-        tests = "".join(path.read_text() for name in ("doctor", "proxy") for path in HERE.glob(f"test_{name}*.py"))
+        tests = "".join(path.read_text() for name in ("doctor", "proxy", "organisation") for path in HERE.glob(f"test_{name}*.py"))
         source = "".join(path.read_text() for path in (HERE.parent.parent / "core/doctor").glob("*.cpp"))
         first = r'(?:add\(\s*\{|push_back\(\s*\{|Finding\{|return\s*\{|trouble\()\s*'
         name = r'"([a-z0-9]+(?:-[a-z0-9]+)*)"'

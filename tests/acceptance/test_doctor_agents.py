@@ -10,6 +10,9 @@ from doctor_base import CODEX_ENV, CONFIG, DATABASE, GEMINI, GEMINI_ENV, KEY, OT
 from harness import GATEWAY, PAT, main
 
 
+OTHER_GATEWAY = "https://adb-9.9.azuredatabricks.net/ai-gateway/any"
+
+
 class Codex(Base):
     agent = "codex"
 
@@ -98,6 +101,14 @@ class Codex(Base):
         self.configure()
         self.with_etc(**{"codex/managed_config.toml": 'model = "managed"\n'})
         self.sick("codex-managed-config", "warning", line=1)
+        managed = '# all\nmodel_provider = "x"\n[model_providers.x]\nbase_url = "{}"\n'
+        (self.etc / "codex/managed_config.toml").write_text(managed.format("https://managed.example/v1"))
+        finding = self.sick("codex-managed-config", "broken", file="/etc/codex/managed_config.toml", line=2)
+        self.assertIn(f"theirs https://managed.example/v1, yours {URL}/ai-gateway/openai/v1; model_provider", finding["evidence"])
+        self.assertIn("ask the administrator", finding["fix"])
+        (self.etc / "codex/managed_config.toml").write_text(managed.format(OTHER_GATEWAY))
+        self.assertNotIn("not-set-up", self.cured("codex-managed-config", "info") and self.doctor())
+        self.configure()
         (self.etc / "codex/managed_config.toml").write_text("x = 1\n")
         self.healthy("codex-managed-config")
         (self.etc / "codex/managed_config.toml").write_text("x = \n")
@@ -251,8 +262,14 @@ class Claude(Base):
     def test_managed_settings(self):
         self.configure()
         for name in ("claude-code/managed-settings.json", "claude-code/managed-settings.d/10-x.json"):
-            self.with_etc(**{name: '{"env": {"ANTHROPIC_BASE_URL": "https://managed.example"}}'})
+            self.with_etc(**{name: '{"env": {"ANTHROPIC_MODEL": "managed"}}'})
             self.sick("claude-managed-settings", "warning")
+            (self.etc / name).write_text('{\n"env": {"ANTHROPIC_BASE_URL": "https://managed.example"}}')
+            finding = self.sick("claude-managed-settings", "broken", file="/etc/" + name, line=2)
+            self.assertIn(f"theirs https://managed.example, yours {URL}/ai-gateway/anthropic", finding["evidence"])
+            (self.etc / name).write_text(json.dumps({"env": {"ANTHROPIC_BASE_URL": OTHER_GATEWAY}}))
+            self.assertNotIn("not-set-up", self.cured("claude-managed-settings", "info") and self.doctor())
+            self.configure()
             (self.etc / name).write_text("{")
             self.sick("claude-managed-invalid", "broken")
             (self.etc / name).write_text("{}")

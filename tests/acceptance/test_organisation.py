@@ -103,6 +103,58 @@ class Locked(Test):
         self.assertTrue(report["workspace"]["locked"])
         self.assertEqual(set(report["locked"]), {"workspace", "proxy.port", "agents.codex.model"})
 
+    def doctor(self, *args, env=None):
+        """What doctor finds, by id; the same findings on a terminal as text."""
+        document = json.loads(self.etc.run("doctor", "--offline", "--json", *args, env=env).out)
+        return {finding["id"]: finding for finding in document["findings"] if not finding["id"].startswith("claude-betas")}
+
+    def test_doctor_and_status_name_what_a_lock_overrules(self):
+        """Made, seen, fixed as it is told, gone: a key of the user's, a variable, a whole table, an agent set up before the lock."""
+        self.etc.put("dbx-agents/config.toml", "")
+        self.ok(self.etc.run("setup", "codex", "--workspace", OTHER, "--auth", "env", "--model", "mine", "--yes"))
+        self.assertNotIn("lock-not-followed", self.doctor())
+        self.etc.put("dbx-agents/config.toml", ORGANISATION)
+        finding = self.doctor()["lock-not-followed"]
+        self.assertIn(f"agents.codex.model is locked by /etc/dbx-agents/config.toml:5: databricks-gpt-5-2", finding["evidence"])
+        self.assertEqual((finding["severity"], finding["agent"], finding["line"]), ("warning", "codex", 2))
+        self.assertEqual(finding["fix"], "dbx-agents setup codex --auth env")
+        text = " ".join(self.etc.run("doctor", "--offline").out.split())
+        self.assertIn(f"Codex CLI goes to {OTHER}/ai-gateway/openai/v1, which is not the organisation's", text)
+        self.ok(self.etc.run(*finding["fix"].split()[1:], "--yes"))
+        self.assertNotIn("lock-not-followed", self.doctor())
+
+        own = ".config/dbx-agents/config.toml"
+        self.h.put(own, f'profile = "x"\nworkspace = "{OTHER}"\n')
+        finding = self.doctor()["locked-key"]
+        self.assertEqual((finding["file"], finding["line"], finding["severity"]), (str(self.h.path(own)), 2, "warning"))
+        self.assertEqual(finding["fix"], f"remove workspace from ~/{own}")
+        self.assertIn(f"it says {OTHER}; workspace is locked by /etc/dbx-agents/config.toml:3", finding["evidence"])
+        self.assertRegex(self.etc.run("status").out, rf"workspace +{OTHER} +\(ignored: ~/{own}:2; locked by /etc/dbx-agents/config.toml:3\)")
+        overruled = json.loads(self.etc.run("status", "--json").out)["overruled"]
+        self.assertEqual([(item["key"], item["value"]) for item in overruled], [("workspace", OTHER)])
+        self.h.put(own, 'profile = "x"\n')
+        self.assertNotIn("locked-key", self.doctor())
+        self.assertEqual(json.loads(self.etc.run("status", "--json").out)["overruled"], [])
+
+        finding = self.doctor(env={"DBX_AGENTS_GATEWAY": OTHER + "/ai-gateway"})["locked-key"]
+        self.assertEqual((finding["file"], finding["fix"]), (None, "unset DBX_AGENTS_GATEWAY, also in your shell's start-up files"))
+        self.assertNotIn("locked-key", self.doctor())
+
+        limit = "[[proxy.limit]]\nrequests_per_minute = 60\n"
+        self.etc.put("dbx-agents/config.toml", ORGANISATION.replace('"proxy.port"', '"proxy.limit"') + limit)
+        self.h.put(own, limit.replace("60", "600") + "concurrent = 9\n")
+        self.assertEqual(self.doctor()["locked-key"]["fix"], f"remove proxy.limit from ~/{own}")
+        self.assertEqual(self.etc.run("doctor", "--offline").out.count("counts for nothing"), 1)
+
+    def test_a_port_that_the_lock_moved(self):
+        self.ok(self.etc.run("setup", "codex", "--via-proxy", "--yes"))
+        self.assertNotIn("lock-not-followed", self.doctor())
+        self.etc.put("dbx-agents/config.toml", ORGANISATION.replace("8790", "8791"))
+        finding = self.doctor()["lock-not-followed"]
+        self.assertIn("port 8790", finding["what"])
+        self.ok(self.etc.run(*finding["fix"].split()[1:], "--yes"))
+        self.assertNotIn("lock-not-followed", self.doctor())
+
     def onboard(self, *args, env=None):
         return self.etc.run(*args, exe=[str(SCRIPT)], env=env)
 
