@@ -15,21 +15,29 @@ namespace dbx::cli {
 
 namespace {
 
-Error usage_error(const CLI::ParseError& error, const std::vector<std::string>& arguments) {
+// `chosen`: the command or group that the parser reached, `name`: its full name.
+Error usage_error(const CLI::ParseError& error, const CLI::App& program, const CLI::App& chosen,
+                  const std::string& name) {
     std::string why = error.what();
-    std::string fix = "see dbx-agents --help";
+    std::string fix = "see dbx-agents " + (name.empty() ? "" : name + " ") + "--help";
     // "The following argument was not expected: X": a word that is no command, or a flag that is none.
     if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
         const auto at = why.rfind(": ");
         const auto extras = split(at == std::string::npos ? why : why.substr(at + 2), ' ');
-        const std::string word = extras.empty() ? "" : extras.back();
         why = "unexpected: " + join(extras, " ");
-        const auto group = std::find_if(arguments.begin(), arguments.end(), [](const std::string& argument) {
-            return argument.rfind('-', 0) != 0;
-        });
-        const auto below = group == arguments.end() || *group == word ? names_below("") : names_below(*group);
-        if (const std::string near = nearest(word, below); !near.empty() && word.rfind('-', 0) != 0)
-            fix = "did you mean '" + near + "'?";
+        const auto flag = std::find_if(extras.begin(), extras.end(),
+                                       [](const std::string& extra) { return extra.starts_with("--"); });
+        std::string near;
+        if (flag != extras.end()) {
+            std::vector<std::string> flags;
+            for (const auto& known : {describe(chosen, name), describe(program, "")})
+                for (const auto& option : known.flags)
+                    flags.insert(flags.end(), option.names.begin(), option.names.end());
+            near = nearest(flag->substr(0, flag->find('=')), flags);
+        } else if (!extras.empty()) {
+            near = nearest(extras.back(), names_below(name));
+        }
+        if (!near.empty()) fix = "did you mean '" + near + "'?";
     }
     while (!why.empty() && (why.back() == '\n' || why.back() == '.')) why.pop_back();
     return {ErrorKind::usage, "the command line cannot be understood", why, fix, {}};
@@ -132,7 +140,8 @@ int run(const std::vector<std::string>& all_arguments, Context& context) {
         return context.console.ok() ? 0 : 1;
     } catch (const CLI::ParseError& error) {
         Output output(context.console, output_options());
-        output.error(usage_error(error, arguments), "Nothing was changed.");
+        output.error(usage_error(error, line.app(), *line.chosen(), name_of_chosen()),
+                     "Nothing was changed.");
         return exit_code(ErrorKind::usage);
     }
 

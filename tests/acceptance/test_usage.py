@@ -81,6 +81,11 @@ class Usage(Untouched):
             self.assertEqual(result.code, 2, f"\n{result}")
             self.assertEqual(result.out, "", f"\n{result}")
             self.says(result, args[-1] if args[-1] != WORKSPACE else "--wrkspace", where="err")
+        for args, fix in ((("setup", "--al"), "did you mean '--all'?"), (("setup", "codex", "--wrkspace=x"), "did you mean '--workspace'?"),
+                          (("tables", "create", "--shcema", "x"), "did you mean '--schema'?"), (("tables", "creat"), "did you mean 'create'?"),
+                          (("status", "--jsno"), "did you mean '--json'?"), (("proxy", "stauts"), "did you mean 'status'?"),
+                          (("setup", "--qqqqqqqq"), "see dbx-agents setup --help")):
+            self.says(self.h.run(*args), fix, where="err")
 
     def test_help_and_version(self):
         for args in (("--help",), ("setup", "--help"), ("revert", "--help"), ("status", "--help"), ("auth", "--help"),
