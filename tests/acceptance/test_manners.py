@@ -1,14 +1,12 @@
 """How every command speaks: --json, --quiet, NO_COLOR, lines that fit, and a line of progress on terminals only."""
 
 import json
-import os
-import pty
 import re
-import select
 import unittest
 
 import golden_workspace
 from harness import HERE, WORKSPACE, Test, each, main
+from terminal import at_a_terminal
 from test_completion import tree
 
 PLACE = ["--catalog", "main", "--schema", "telemetry", "--prefix", "dev"]
@@ -144,33 +142,6 @@ class EveryCommand(Base):
             self.assertNotIn("\x1b", self.call(command, env={"TERM": "xterm"}).text, "to a pipe")
 
 
-def at_a_terminal(home, arguments, env, err_only=False):
-    """(what the terminal gets, stdout when that is a pipe) of a command with its output on a pseudo-terminal."""
-    master, slave = pty.openpty()
-    outputs = {"stderr": slave} if err_only else {"stdout": slave, "stderr": slave}
-    process = home.spawn(*arguments, env=env, **outputs)
-    os.close(slave)
-    seen = b""
-    while select.select([master], [], [], 60)[0]:
-        try:
-            data = os.read(master, 65536)
-        except OSError:
-            break
-        if not data:
-            break
-        seen += data
-    os.close(master)
-    out = process.stdout.read().decode() if err_only else ""
-    if err_only:
-        process.stdout.close()
-    else:
-        process.wait(timeout=60)
-    process.wait(timeout=60)
-    if process.stderr:
-        process.stderr.close()
-    return seen.decode(errors="replace"), out
-
-
 # What waits for the workspace, and what its line of progress says.
 LONG = [("models", ["models"], "asking for the models"), ("auth status", ["auth", "status"], "asking whose token it is"),
         ("doctor", ["doctor", "codex"], "asking the gateway"), ("tables check", ["tables", "check", *PLACE], "looking at the tables")]
@@ -185,7 +156,7 @@ class Progress(Base):
         if "doctor" in arguments:
             self.ok(self.h.run("setup", "codex", "--yes"))
         self.w.fault(path="*", fault="slow_first_byte", ms=1600, count="forever")
-        seen, out = at_a_terminal(self.h, arguments, self.XTERM, err_only=True)
+        seen, _, out = at_a_terminal(self.h, arguments, self.XTERM, err_only=True)
         lines = seen.split("\r")
         shown = [line for line in lines if words in line]
         self.assertTrue(shown, repr(seen))
@@ -196,13 +167,13 @@ class Progress(Base):
         self.assertTrue(lines[last + 1].strip(" ") == "" and len(lines[last + 1]) > 10, repr(lines[last:]))
         self.assertNotIn("\r", out)
         for flags, env in ((["--quiet"], self.XTERM), (["--json"], self.XTERM), ([], {"TERM": "dumb"})):
-            seen, _ = at_a_terminal(self.h, [*arguments, *flags], env, err_only=True)
+            seen, *_ = at_a_terminal(self.h, [*arguments, *flags], env, err_only=True)
             self.assertNotIn(words, seen, f"{flags} {env}")
             self.assertNotRegex(seen, r"\r(?!\n)", f"{flags} {env}")
         self.assertNotIn(words, self.h.run(*arguments, env=self.XTERM).text, "to a pipe")
 
     def test_quick_work_shows_none(self):
-        seen, _ = at_a_terminal(self.h, ["models"], self.XTERM, err_only=True)
+        seen, *_ = at_a_terminal(self.h, ["models"], self.XTERM, err_only=True)
         self.assertNotRegex(seen, r"\r(?!\n)")
 
 

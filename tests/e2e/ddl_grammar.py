@@ -9,14 +9,13 @@ Needs node, npm and, the first time, a network: without them it ends with 77 (sk
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import npm
+
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-PACKAGES = ROOT / "build/e2e/sql"
 PACKAGE = "dt-sql-parser@4.5.1"
 PLACE = ("--catalog", "main", "--schema", "my-schema", "--prefix", "dev_1")
 # GRANT is not in Apache Spark's grammar (it has no privileges of its own): only the DDL is asked about.
@@ -29,26 +28,8 @@ BREAKS = (("IF NOT EXISTS", "IF NOT EXIST"), ("CREATE TABLE", "CREATE TABEL"), (
           ("FROM `", "FORM `"), (" THEN ", " "), ("WHERE ", "WHERE WHERE "), ("PARTITION BY", "PARTITION"))
 
 
-def skip(why):
-    print("skipped: " + why, file=sys.stderr)
-    sys.exit(77)
-
-
-def install():
-    if (PACKAGES / "node_modules/dt-sql-parser/package.json").exists():
-        return
-    if not shutil.which("node") or not shutil.which("npm"):
-        skip("node and npm are not installed")
-    PACKAGES.mkdir(parents=True, exist_ok=True)
-    (PACKAGES / "package.json").write_text('{"private": true}\n')
-    done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", PACKAGE], cwd=PACKAGES, capture_output=True,
-                          text=True, timeout=600, check=False)
-    if done.returncode != 0:
-        skip("npm cannot install " + PACKAGE)
-
-
 def complaints(statements):
-    done = subprocess.run(["node", "--no-warnings", HERE / "spark_grammar.mjs", PACKAGES], input=json.dumps(statements), capture_output=True, text=True,
+    done = subprocess.run(["node", "--no-warnings", HERE / "spark_grammar.mjs", npm.packages("sql", PACKAGE)], input=json.dumps(statements), capture_output=True, text=True,
                           timeout=300, check=False)
     if done.returncode != 0:
         sys.exit("the grammar does not run:\n" + done.stderr)
@@ -73,7 +54,6 @@ def main():
     program = os.environ.get("DBX_AGENTS_BIN", "")
     if not os.access(program, os.X_OK):
         sys.exit("DBX_AGENTS_BIN is not an executable file: build the program first")
-    install()
     texts = [without_catalog(printed(os.path.abspath(program), *words)) for words in COMMANDS]
     single = sorted({s.strip() for text in texts for s in re.split(r";\s*\n", text) if s.strip()})
     broken = []

@@ -8,44 +8,26 @@ Needs node, npm and, the first time, a network: without them it ends with 77 (sk
 """
 
 import os
-import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import npm
+
 HERE = Path(__file__).resolve().parent
-PACKAGES = HERE.parents[1] / "build/e2e/otlp"
 # The last line of versions that holds all messages as protobufjs generates them; later ones encode by hand.
 WANTED = ("@opentelemetry/otlp-transformer@0.208.0",)
-
-
-def skip(why):
-    print("skipped: " + why, file=sys.stderr)
-    sys.exit(77)
-
-
-def install():
-    if (PACKAGES / "node_modules/@opentelemetry/otlp-transformer/package.json").exists():
-        return
-    if not shutil.which("node") or not shutil.which("npm"):
-        skip("node and npm are not installed")
-    PACKAGES.mkdir(parents=True, exist_ok=True)
-    (PACKAGES / "package.json").write_text('{"private": true}\n')
-    done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", *WANTED], cwd=PACKAGES,
-                          capture_output=True, text=True, timeout=600, check=False)
-    if done.returncode != 0:
-        skip("npm cannot install " + " ".join(WANTED))
 
 
 def main():
     tool = os.environ.get("DBX_OTLP_TOOL", "")
     if not os.access(tool, os.X_OK):
         sys.exit("DBX_OTLP_TOOL is not an executable file: build the target otlp_tool first")
-    install()
+    folder = npm.packages("otlp", *WANTED)
     seed = sys.argv[1] if len(sys.argv) > 1 else str(time.time_ns() % 2**32)
     messages = sys.argv[2] if len(sys.argv) > 2 else "2000"
-    done = subprocess.run(["node", HERE / "otlp_peer.mjs", PACKAGES, os.path.abspath(tool), seed, messages], timeout=600, check=False)
+    done = subprocess.run(["node", HERE / "otlp_peer.mjs", folder, os.path.abspath(tool), seed, messages], timeout=600, check=False)
     sys.exit(done.returncode)
 
 

@@ -10,7 +10,6 @@ Needs node, npm and, the first time, a network: without them it ends with 77 (sk
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import unittest
@@ -19,30 +18,12 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT / "tests/acceptance"), str(ROOT / "tests/workspace")]
-PACKAGES = ROOT / "build/e2e/duckdb"
 PACKAGE = "@duckdb/node-api@1.5.6-r.1"
 
+import npm  # noqa: E402
 import test_tables_views as views  # noqa: E402
 
 MAPPED = ["CREATE SCHEMA telemetry", "CREATE MACRO to_date(t) AS CAST(t AS DATE)", "CREATE MACRO timestamp_micros(n) AS make_timestamp(n)"]
-
-
-def skip(why):
-    print("skipped: " + why, file=sys.stderr)
-    sys.exit(77)
-
-
-def install():
-    if (PACKAGES / "node_modules/@duckdb/node-api/package.json").exists():
-        return
-    if not shutil.which("node") or not shutil.which("npm"):
-        skip("node and npm are not installed")
-    PACKAGES.mkdir(parents=True, exist_ok=True)
-    (PACKAGES / "package.json").write_text('{"private": true}\n')
-    done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", PACKAGE], cwd=PACKAGES, capture_output=True,
-                          text=True, timeout=600, check=False)
-    if done.returncode != 0:
-        skip("npm cannot install " + PACKAGE)
 
 
 def duckdb_type(text):
@@ -102,7 +83,7 @@ class Same(views.Meaning):
                 statements.append(re.sub(r"\nCOMMENT '[^']*'", "", text.replace("`main`.", "").replace("`", '"')))
         first = len(statements)
         statements += [f"SELECT {wanted[name]} FROM telemetry.dev_otel_v_{name}" for name in names]
-        done = subprocess.run(["node", "--no-warnings", HERE / "duckdb.mjs", PACKAGES], input=json.dumps(statements), capture_output=True, text=True,
+        done = subprocess.run(["node", "--no-warnings", HERE / "duckdb.mjs", Same.packages], input=json.dumps(statements), capture_output=True, text=True,
                               timeout=120, check=False)
         self.assertEqual(done.returncode, 0, done.stderr[-2000:])
         for name, theirs in zip(names, json.loads(done.stdout)[first:]):
@@ -113,7 +94,7 @@ class Same(views.Meaning):
 
 
 def main():
-    install()
+    Same.packages = npm.packages("duckdb", PACKAGE)
     suite = unittest.defaultTestLoader.loadTestsFromTestCase(Same)
     result = unittest.TextTestRunner().run(suite)
     if not result.wasSuccessful() or Same.compared == 0:
