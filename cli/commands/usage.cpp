@@ -59,17 +59,36 @@ std::string time_text(const std::optional<double>& ms) {
                          : fmt::format("{:.0f} ms", *ms);
 }
 
-// Columns of which all but the first `words` are aligned to the right.
-std::string table(std::vector<std::vector<std::string>> rows, std::size_t words) {
-    std::vector<std::size_t> widths;
-    for (const auto& row : rows) {
-        widths.resize(std::max(widths.size(), row.size()));
+// What a narrow terminal can do without, the least important first.
+const std::vector<std::string> dispensable = {"cache write",    "p95",   "cached", "cache read",
+                                              "first byte p50", "error", "input",  "errors"};
+
+// Columns under their heads, of which all but the first `words` are aligned to the right. When they do not
+// fit into `room` columns (0: there is no end to it), some are left out, and a last line says which.
+std::string table(std::vector<std::vector<std::string>> rows, std::size_t words, std::size_t room) {
+    std::vector<std::size_t> widths(rows.at(0).size());
+    for (const auto& row : rows)
         for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+    std::vector<std::string> left_out;
+    for (const auto& head : dispensable) {
+        std::size_t whole = 0;
+        for (const auto width : widths) whole += width + 2;
+        if (room == 0 || whole <= room + 2) break;
+        const auto at = std::find(rows[0].begin(), rows[0].end(), head);
+        if (at == rows[0].end()) continue;
+        const auto index = at - rows[0].begin();
+        left_out.push_back(head);
+        for (auto& row : rows) row.erase(row.begin() + index);
+        widths.erase(widths.begin() + index);
+        if (static_cast<std::size_t>(index) < words) --words;
     }
     for (auto& row : rows) {
         for (std::size_t i = words; i < row.size(); ++i) row[i].insert(0, widths[i] - row[i].size(), ' ');
     }
-    return columns(rows, 0);
+    std::string text = columns(rows, 0);
+    if (!left_out.empty())
+        text += wrap("no room here for: " + join(left_out, ", "), static_cast<int>(room), 2) + "\n";
+    return text;
 }
 
 const std::vector<std::string> number_heads = {"requests", "input", "cache read", "cache write",    "cached",
@@ -89,7 +108,7 @@ std::vector<std::string> number_cells(const Group& group) {
             time_text(group.first_byte.quantile(0.95))};
 }
 
-std::string text_of(const Report& report) {
+std::string text_of(const Report& report, std::size_t room) {
     std::vector<std::vector<std::string>> rows(1);
     for (const auto dimension : report.by) rows[0].emplace_back(usage::name_of(dimension));
     rows[0].insert(rows[0].end(), number_heads.begin(), number_heads.end());
@@ -107,7 +126,7 @@ std::string text_of(const Report& report) {
         if (!cells.empty()) cells[0] = "total";
         add(std::move(cells), report.total);
     }
-    return table(std::move(rows), report.by.size());
+    return table(std::move(rows), report.by.size(), room);
 }
 
 ordered_json number_or_null(const std::optional<double>& value) {
@@ -242,13 +261,19 @@ class UsageCommand : public Command {
                 out.note("no requests since " + usage::local_date(*query->since, offset_(*query->since)));
             } else {
                 if (plain) out.result(out.styled("By agent and model, 30 days", Style::bold) + "\n");
-                out.result(text_of((*reports)[0]));
+                out.result(text_of((*reports)[0], room(session)));
             }
         }
         return 0;
     }
 
   private:
+    // The terminal's columns; 0 for a file or a pipe, which have room for everything.
+    static std::size_t room(Session& session) {
+        const auto& out = session.output();
+        return out.result_is_terminal() ? static_cast<std::size_t>(std::max(out.width(), 20)) : 0;
+    }
+
     Result<system::Path> find_ledger(Session& session) const {
         if (!ledger_.empty()) {
             const system::Path given(ledger_);
@@ -315,7 +340,7 @@ class UsageCommand : public Command {
             for (auto& cell : number_cells(sum)) cells.push_back(std::move(cell));
             rows.push_back(std::move(cells));
         }
-        return table(std::move(rows), 1);
+        return table(std::move(rows), 1, room(session));
     }
 
     Result<int> write_page(Session& session, const system::Path& ledger,
@@ -341,16 +366,37 @@ class UsageCommand : public Command {
         return 0;
     }
 
-    std::string line_of(const usage::Recent& row) const {
+    std::string time_of(const usage::Recent& row) const {
         const auto local = row.started_at + offset_(row.started_at);
         const auto second = std::chrono::floor<std::chrono::seconds>(local);
         const std::chrono::hh_mm_ss clock(second - std::chrono::floor<std::chrono::days>(second));
-        return fmt::format(
-            "{:02}:{:02}:{:02}  {:<8} {:<34} {:>3}  in {:>7}  cache {:>7}  out {:>6}  {:>10}  {:>8} {}{}\n",
-            clock.hours().count(), clock.minutes().count(), clock.seconds().count(), printable(row.agent),
-            printable(row.model), row.status, tokens_text(row.totals.input),
-            tokens_text(row.totals.cache_read), tokens_text(row.totals.output), cost_text(row.totals),
-            time_text(row.total_ms), printable(row.error_class), row.partial ? " (partial)" : "");
+        return fmt::format("{:02}:{:02}:{:02}", clock.hours().count(), clock.minutes().count(),
+                           clock.seconds().count());
+    }
+
+    static std::string error_of(const usage::Recent& row) {
+        return printable(row.error_class) + (row.partial ? " (partial)" : "");
+    }
+
+    std::string line_of(const usage::Recent& row) const {
+        return fmt::format("{}  {:<8} {:<34} {:>3}  in {:>7}  cache {:>7}  out {:>6}  {:>10}  {:>8} {}\n",
+                           time_of(row), printable(row.agent), printable(row.model), row.status,
+                           tokens_text(row.totals.input), tokens_text(row.totals.cache_read),
+                           tokens_text(row.totals.output), cost_text(row.totals), time_text(row.total_ms),
+                           error_of(row));
+    }
+
+    // The newest requests under today's table.
+    std::string recent(const std::vector<usage::Recent>& rows, std::size_t room) const {
+        std::vector<std::vector<std::string>> cells = {
+            {"time", "agent", "model", "error", "answer", "input", "cache read", "output", "cost", "took"}};
+        for (const auto& row : rows)
+            cells.push_back({time_of(row), printable(row.agent), printable(row.model), error_of(row),
+                             std::to_string(row.status), tokens_text(row.totals.input),
+                             tokens_text(row.totals.cache_read), tokens_text(row.totals.output),
+                             cost_text(row.totals), time_text(row.total_ms)});
+        constexpr std::size_t words = 4;
+        return table(std::move(cells), words, room);
     }
 
     // On a terminal today's table and the newest requests, drawn again each second; otherwise a line for each
@@ -376,8 +422,8 @@ class UsageCommand : public Command {
                                                              {{Dimension::agent, Dimension::model}});
                     if (!reports) return fail(reports.error());
                     std::string page = "\x1b[H\x1b[2J" + out.styled("Today", Style::bold) + "\n" +
-                                       text_of((*reports)[0]) + "\n";
-                    for (const auto& row : *rows) page += line_of(row);
+                                       text_of((*reports)[0], room(session)) + "\n" +
+                                       recent(*rows, room(session));
                     out.result(page);
                 } else {
                     std::string lines;

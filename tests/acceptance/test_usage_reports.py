@@ -7,6 +7,7 @@ import sqlite3
 import time
 
 from harness import Home, Test, main
+from terminal import CTRL_C, Terminal, at_a_terminal
 
 NOW = int(time.time() * 1000)
 APPLICATION = 0x64627861
@@ -61,6 +62,37 @@ class UsageReports(Test):
             out = home.run("usage").out
             self.assertRegex(out, r"(?m)^codex .* unpriced ")
             self.assertRegex(out, r"(?m)^today .* \$0\.2500 \+ 1 unpriced ")
+
+    def test_a_narrow_terminal_leaves_columns_out_and_says_which(self):
+        """Lines never break; who, which model, requests, output and cost stay; wide enough, and to a pipe, everything is there."""
+        heads = ["requests", "input", "cache read", "cache write", "cached", "output", "cost", "errors", "first byte p50", "p95"]
+        with Home() as home:
+            ledger(home, [row for row in ROWS if row[1] == "claude"])
+            for columns in (60, 80, 100, 120, 200):
+                text, code, _ = at_a_terminal(home, ["usage", "--no-color"], {}, columns=columns)
+                lines = text.replace("\r\n", "\n").split("\n")
+                self.assertEqual(code, 0, text)
+                self.assertLessEqual(max(map(len, lines)), columns, text)
+                table = lines[lines.index("By agent and model, 30 days") + 1:]
+                for head in ("agent", "model", "requests", "output", "cost"):
+                    self.assertIn(head, table[0])
+                self.assertRegex(table[1], r"^claude  databricks-claude-opus-4-6 .*\$0.2500")
+                for head in heads:
+                    self.assertEqual(head in table[0], head not in " ".join(table[2:]), f"{columns}: {head}\n{text}")
+                self.assertEqual("no room" in text, columns < 150, text)
+            self.assertTrue(all(head in home.run("usage").out for head in heads))
+            self.assertNotIn("no room", home.run("usage").out)
+
+    def test_watch_on_a_narrow_terminal(self):
+        with Home() as home:
+            ledger(home, [row for row in ROWS if row[1] == "claude"])
+            with Terminal(home, "usage", "--watch", "--no-color", columns=60) as terminal:
+                terminal.expect("Today").expect("took").expect("no room here for").expect("Today").expect("no room").expect("no room")
+                terminal.send(CTRL_C)
+                self.assertEqual(terminal.end(), 0)
+            page = terminal.text.split("\x1b[2J")[-1].split("^C")[0]
+            self.assertLessEqual(max(map(len, page.split("\n"))), 60, page)
+            self.assertRegex(page, r"\d\d:\d\d:\d\d  claude  databricks-claude-opus-4-6 ")
 
     def test_filters_and_dimensions(self):
         with Home() as home:
