@@ -84,7 +84,7 @@ class FirstRun {
             question.otherwise = question.choices.front().value;
         if (question.choices.empty()) {
             question.title = "Which workspace? Its address, as the browser shows it.";
-            question.prompt = "https://";
+            question.prompt = "Address";
         }
         const auto use = [&](std::string answer) {
             options.workspace.clear();

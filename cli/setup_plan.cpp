@@ -273,10 +273,10 @@ std::optional<Error> refuse_model(const std::string& model, const std::string& o
                          "correct the name",
                          {}};
     }
-    if (trim(model).empty() || trim(model).size() != model.size() || !is_utf8(model))
+    if (model.empty() || model.find(' ') != std::string::npos || !is_utf8(model))
         return Error{ErrorKind::usage,
                      "the model name from " + origin + " cannot be used",
-                     "it is empty, begins or ends with a blank, or is not UTF-8",
+                     "it is empty, holds a blank, or is not UTF-8",
                      "correct the name",
                      {}};
     return std::nullopt;

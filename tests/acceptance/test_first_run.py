@@ -87,7 +87,7 @@ class FirstRun(Test):
         terminal.answer("[codex claude]:", "codx").expect("did you mean 'codex'?").answer("[codex claude]:", ",").expect("at least one")
         terminal.answer("[codex claude]:", "4, 2 gemini")
         terminal.answer("[Y/n]", "what").expect("it is y or n").answer("[Y/n]", "n")
-        terminal.answer("Model for Codex CLI [databricks-gpt-5-2]:", "it's my $model")
+        terminal.answer("Model for Codex CLI [databricks-gpt-5-2]:", "gpt 5").expect("holds a blank").answer("Model for Codex CLI [databricks-gpt-5-2]:", "it's-my-$model")
         terminal.answer("Model for Gemini CLI [databricks-gemini-2-5-flash]:", "")
         terminal.answer("Model for Claude Code [databricks-claude-opus-4-6]:", "databricks-claude-sonnet-4-5")
         terminal.answer("Number or name [1]:", "helper").expect("there is no 'helper'")  # Gemini CLI cannot
@@ -98,7 +98,7 @@ class FirstRun(Test):
         self.assertIn(b"http://127.0.0.1:8123/anthropic", self.h.read(".claude/settings.json"))
         command = self.same_by_command(text, "claude", "codex")
         self.assertEqual(command, "dbx-agents setup codex gemini claude --workspace https://adb-7.7.azuredatabricks.net --model "
-                                  "claude=databricks-claude-sonnet-4-5 --model 'codex=it'\\''s my $model' --via-proxy=8123 --yes")
+                                  "claude=databricks-claude-sonnet-4-5 --model 'codex=it'\\''s-my-$model' --via-proxy=8123 --yes")
 
     def test_models_that_the_workspace_listed(self):
         """What `models` kept is offered by number, each agent its own."""
@@ -131,7 +131,7 @@ class FirstRun(Test):
         """No profile, no agent: the address is typed, all four are offered, and there is no credential yet."""
         self.h = self.prepare(self.fresh(), profiles="")
         terminal = self.start()
-        terminal.answer("https://:", "").expect("an answer is needed").answer("https://:", "adb-1.2.azuredatabricks.net")
+        terminal.answer("Address:", "").expect("an answer is needed").answer("Address:", "adb-1.2.azuredatabricks.net")
         terminal.answer("[all]:").answer("Keep these models? [Y/n]").answer("[1]:").answer("or no [no]:").answer("Write these changes? [Y/n]")
         text = self.done(terminal)
         self.assertRegex(text, r"recommended: helper for codex, claude; proxy for gemini")
