@@ -45,7 +45,7 @@ constexpr TopicEntry exit_codes[] = {
 
 constexpr TopicEntry files[] = {
     {"~/.config/dbx-agents/config.toml", "Your configuration."},
-    {"/etc/dbx-agents/config.toml", "An organisation's defaults, below yours."},
+    {"/etc/dbx-agents/config.toml", "An organisation's defaults, below yours, and the keys that it locks."},
     {"~/.config/dbx-agents/templates/AGENT/",
      "Your own templates. One with a built-in agent's name replaces it."},
     {"~/.config/dbx-agents/cursor.md", "The guide that setup cursor writes."},
@@ -54,10 +54,17 @@ constexpr TopicEntry files[] = {
      "is 0700, its files 0600."},
     {"~/.local/state/dbx-agents/usage.db", "The proxy's ledger, an SQLite database."},
     {"~/.local/state/dbx-agents/models.json", "What models last listed, for completions."},
+    {"~/.local/state/dbx-agents/spool/", "Telemetry that waits for the workspace."},
+    {"~/.config/dbx-agents/proxy.env", "Variables of the proxy as a service, such as its credential."},
+    {"~/.config/systemd/user/dbx-agents-proxy.service", "What proxy install writes."},
     {"~/.databrickscfg", "Databricks' profiles; only read."},
     {"~/.codex/config.toml", "Codex CLI; with --auth pat also ~/.codex/.env."},
     {"~/.claude/settings.json", "Claude Code."},
     {"~/.gemini/.env", "Gemini CLI; also ~/.gemini/settings.json."},
+    {"~/.config/opencode/opencode.json", "OpenCode; or opencode.jsonc, where that is there."},
+    {"~/.config/dbx-agents/copilot.env", "GitHub Copilot CLI: variables for your shell."},
+    {"/etc/claude-code/managed-settings.json, /etc/codex/managed_config.toml",
+     "For everybody on the machine: setup --scope managed."},
 };
 
 constexpr TopicEntry security[] = {

@@ -91,8 +91,7 @@ void report_managed(const Scene& scene, Patient& patient, std::string id, const 
     if (scene.is_gateway(managed.base_url) || databricks::is_loopback(managed.base_url)) {
         patient.add({std::move(id), "", Severity::info,
                      "the managed settings lead to a gateway, and yours count for nothing: " + keys,
-                     managed.file, managed.line, addresses,
-                     "dbx-agents revert " + patient.agent->name});
+                     managed.file, managed.line, addresses, "dbx-agents revert " + patient.agent->name});
         return;
     }
     patient.add({std::move(id), "", Severity::broken,

@@ -13,6 +13,8 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.error
+import urllib.request
 
 import golden_workspace
 import standin
@@ -133,6 +135,45 @@ class Blocks(Test):
             os.killpg(process.pid, signal.SIGKILL)
             raise AssertionError(f"no end after 120 s: $ {command}") from None
         return process.returncode, out.decode("utf-8", "replace")
+
+
+class Troubleshooting(Test):
+    """Each heading of the chapter is word for word what the program says, in the situation that the text below it is about."""
+
+    def situations(self):
+        h, w = self.h, ["--workspace", LOOKS_REAL]
+        port = free_port()
+        h.put(".codex/config.toml", "model = \n")
+        h.put(".claude/settings.json", '{"a": 1,}\n')
+        yield h.run("setup", "codex", *w, "--yes").text
+        yield h.run("setup", "claude", *w, "--yes").text
+        h.path(".codex/config.toml").unlink()
+        yield h.run("setup", "codex").text
+        yield h.run("setup", "codex", *w, "--yes").text
+        yield h.run("proxy", "status").text
+        self.ok(h.run("setup", "codex", *w, f"--via-proxy={port}", "--yes"))
+        proxy = h.spawn("proxy", "--port", port, *w, env={"DATABRICKS_TOKEN": PAT})
+        try:
+            proxy.stdout.readline()
+            yield h.run("proxy", "--port", port, *w, env={"DATABRICKS_TOKEN": PAT}).text.replace(str(port), "8790")
+            request = urllib.request.Request(f"http://127.0.0.1:{port}/openai/v1/responses", b"{}", {"Authorization": "Bearer old"})
+            try:
+                urllib.request.urlopen(request, timeout=30)
+            except urllib.error.HTTPError as refused:
+                yield refused.read().decode()
+        finally:
+            proxy.terminate()
+            proxy.communicate(timeout=60)
+
+    def test_the_headings_are_what_is_said(self):
+        text = (ROOT / "README.md").read_text()
+        chapter = text[text.index("\n## Troubleshooting\n"):]
+        chapter = chapter[:chapter.index("\n## ", 1)]
+        headings = re.findall(r"(?m)^### (.*)$", chapter)
+        said = [" ".join(words.split()) for words in self.situations()]
+        for heading in headings:
+            self.assertTrue(any(heading in words for words in said), f"nobody says: {heading}\n" + "\n".join(said))
+        self.assertEqual(len(headings), len(said), "a situation for each heading")
 
 
 @functools.cache

@@ -13,7 +13,8 @@ inline std::unique_ptr<Document> open(const std::string& text, Format format = F
     return std::move(*document);
 }
 
-inline std::string edited(const std::string& text, const std::vector<Edit>& edits, Format format = Format::jsonc) {
+inline std::string edited(const std::string& text, const std::vector<Edit>& edits,
+                          Format format = Format::jsonc) {
     auto result = open(text, format)->apply(edits);
     INFO(text);
     if (!result) FAIL(result.error().what << " / " << result.error().why);
