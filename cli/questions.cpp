@@ -59,18 +59,24 @@ void Questions::show(const Question& question) {
     std::size_t widest = 0;
     for (const auto& choice : question.choices)
         widest = std::max(widest, (choice.label.empty() ? choice.value : choice.label).size());
+    constexpr std::size_t head_width = 5;
+    const auto room = static_cast<std::size_t>(std::max(output_.width(), 20));
+    // Remarks stand beside their labels when all of them fit there, otherwise all below.
+    const bool beside =
+        std::all_of(question.choices.begin(), question.choices.end(), [&](const Choice& choice) {
+            return head_width + widest + 2 + printable(choice.remark).size() <= room;
+        });
     std::size_t number = 0;
     for (const auto& choice : question.choices) {
         const std::string label = printable(choice.label.empty() ? choice.value : choice.label);
         const std::string head = fmt::format("{:>3}  ", ++number);
         const std::string remark = printable(choice.remark);
         const std::string gap(widest - std::min(widest, label.size()) + 2, ' ');
-        const auto room = static_cast<std::size_t>(std::max(output_.width(), 20));
-        if (remark.empty() || head.size() + label.size() + gap.size() + remark.size() <= room) {
+        if (remark.empty() || beside) {
             text += head + label;
             if (!remark.empty()) text += gap + output_.styled_err(remark, Style::dim);
             text += "\n";
-        } else { // too narrow: below each other
+        } else {
             text += head + label + "\n" + std::string(head.size() + 2, ' ') +
                     output_.styled_err(wrap(remark, output_.width() - 2, static_cast<int>(head.size()) + 2),
                                        Style::dim) +

@@ -299,6 +299,14 @@ class FirstRun(Test):
             for line in questions.splitlines():
                 self.assertTrue(len(line) <= 44 or "https://" in line, f"{len(line)}: {line}\n{text}")
 
+    def test_remarks_stand_all_beside_their_labels_or_all_below(self):
+        for columns, pattern in ((60, r"(?m)^  1  auto\n       recommended.*\n  2  helper\n"), (100, r"(?m)^  1  auto    recommended.*\n  2  helper  each")):
+            terminal = self.start(columns=columns)
+            for prompt in PROMPTS[:3]:
+                terminal.answer(prompt)
+            terminal.expect(PROMPTS[3]).send(CTRL_C)
+            self.assertRegex(self.done(terminal, 130), pattern)
+
     def test_colour_on_a_terminal(self):
         terminal = self.start(env={"TERM": "xterm"})
         terminal.expect("[1]:").send(CTRL_C)
