@@ -63,17 +63,30 @@ std::string time_text(const std::optional<double>& ms) {
 const std::vector<std::string> dispensable = {"cache write",    "p95",   "cached", "cache read",
                                               "first byte p50", "error", "input",  "errors"};
 
+// The end of a long word, which tells models apart better than its beginning.
+std::string end_of(std::string word, std::size_t width) {
+    if (word.size() <= width) return word;
+    auto at = word.size() - (width - 1);
+    while (at < word.size() && (static_cast<unsigned char>(word[at]) & 0xC0) == 0x80)
+        ++at; // amid a character
+    return "…" + word.substr(at);
+}
+
 // Columns under their heads, of which all but the first `words` are aligned to the right. When they do not
-// fit into `room` columns (0: there is no end to it), some are left out, and a last line says which.
+// fit into `room` columns (0: there is no end to it), some are left out, and a last line says which; then
+// the widest column of words keeps their ends.
 std::string table(std::vector<std::vector<std::string>> rows, std::size_t words, std::size_t room) {
     std::vector<std::size_t> widths(rows.at(0).size());
     for (const auto& row : rows)
         for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-    std::vector<std::string> left_out;
-    for (const auto& head : dispensable) {
+    const auto excess = [&] {
         std::size_t whole = 0;
         for (const auto width : widths) whole += width + 2;
-        if (room == 0 || whole <= room + 2) break;
+        return room == 0 || whole <= room + 2 ? 0 : whole - room - 2;
+    };
+    std::vector<std::string> left_out;
+    for (const auto& head : dispensable) {
+        if (excess() == 0) break;
         const auto at = std::find(rows[0].begin(), rows[0].end(), head);
         if (at == rows[0].end()) continue;
         const auto index = at - rows[0].begin();
@@ -81,6 +94,14 @@ std::string table(std::vector<std::vector<std::string>> rows, std::size_t words,
         for (auto& row : rows) row.erase(row.begin() + index);
         widths.erase(widths.begin() + index);
         if (static_cast<std::size_t>(index) < words) --words;
+    }
+    if (const auto too_wide = excess(); too_wide > 0 && words > 0) {
+        const auto widest =
+            std::max_element(widths.begin(), widths.begin() + static_cast<std::ptrdiff_t>(words));
+        constexpr std::size_t least = 8;
+        const auto width = std::max(*widest - std::min(*widest, too_wide), least);
+        const auto index = static_cast<std::size_t>(widest - widths.begin());
+        for (auto& row : rows) row[index] = end_of(std::move(row[index]), width);
     }
     for (auto& row : rows) {
         for (std::size_t i = words; i < row.size(); ++i) row[i].insert(0, widths[i] - row[i].size(), ' ');
