@@ -120,7 +120,9 @@ class AuthStatus : public Command {
         for (const auto& candidate : resolution.considered)
             rows.push_back(
                 {candidate.won ? out.styled("won", Style::green) : "-", candidate.name, candidate.reason});
-        if (!rows.empty()) out.result("\nLooked at, in order:\n" + columns(rows, 2));
+        if (!rows.empty())
+            out.result(std::string(resolution.credential ? "\n" : "") + "Looked at, in order:\n" +
+                       columns(rows, 2));
     }
 
     std::string gateway_;

@@ -2,6 +2,7 @@
 
 #include "cli/command.hpp"
 #include "cli/session.hpp"
+#include "core/base/strings.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -20,9 +21,12 @@ class Completion : public Command {
                                                                      : shell_ == "zsh"  ? zsh_completion
                                                                      : shell_ == "fish" ? fish_completion
                                                                                         : nullptr;
-        if (make == nullptr)
+        if (make == nullptr) {
+            const auto near = nearest(shell_, {"bash", "zsh", "fish"});
             return fail(ErrorKind::usage, "there is no completion for '" + shell_ + "'",
-                        "known shells: bash, zsh, fish", "use one of them");
+                        "known shells: bash, zsh, fish",
+                        near.empty() ? "use one of them" : "did you mean '" + near + "'?");
+        }
         const auto script = make(describe_all());
         auto& out = session.output();
         if (out.json()) {

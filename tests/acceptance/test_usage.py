@@ -83,7 +83,7 @@ class Usage(Untouched):
             self.says(result, args[-1] if args[-1] != WORKSPACE else "--wrkspace", where="err")
         for args, fix in ((("setup", "--al"), "did you mean '--all'?"), (("setup", "codex", "--wrkspace=x"), "did you mean '--workspace'?"),
                           (("tables", "create", "--shcema", "x"), "did you mean '--schema'?"), (("tables", "creat"), "did you mean 'create'?"),
-                          (("status", "--jsno"), "did you mean '--json'?"), (("proxy", "stauts"), "did you mean 'status'?"),
+                          (("status", "--jsno"), "did you mean '--json'?"), (("proxy", "stauts"), "did you mean 'status'?"), (("completion", "fisch"), "did you mean 'fish'?"),
                           (("setup", "--qqqqqqqq"), "see dbx-agents setup --help")):
             self.says(self.h.run(*args), fix, where="err")
 
