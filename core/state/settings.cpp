@@ -31,9 +31,123 @@ constexpr EnvironmentName environment_names[] = {
     {"otel.tables", "DBX_AGENTS_OTEL_TABLES", Rank::environment},
 };
 
-// The top-level keys and tables of config.toml (contract, section 4).
-const std::vector<std::string> known_top_level = {"workspace", "gateway", "profile", "warehouse", "agents",
-                                                  "otel",      "proxy",   "price",   "ledger",    "network"};
+// Every key of config.toml (contract, section 4). `*`: any name, `#`: the place in an array, `?`: any name
+// that is not nearly one of its neighbours (what a template calls its models), `**`: whatever follows.
+constexpr std::string_view known_keys[] = {
+    "workspace",
+    "gateway",
+    "profile",
+    "warehouse",
+    "agents.*.model",
+    "agents.*.otel",
+    "agents.*.route",
+    "agents.*.?",
+    "otel.tables",
+    "otel.traces",
+    "otel.resource_attributes.**",
+    "otel.drop_attributes.#",
+    "proxy.port",
+    "proxy.bind",
+    "proxy.names.#",
+    "proxy.threads",
+    "proxy.max_connections",
+    "proxy.drain",
+    "proxy.log_level",
+    "proxy.upstream",
+    "proxy.rpm",
+    "proxy.tpm",
+    "proxy.max_concurrent",
+    "proxy.hold",
+    "proxy.spool_size",
+    "proxy.spool_age",
+    "proxy.export_usage",
+    "proxy.export_every",
+    "proxy.model.#.asked",
+    "proxy.model.#.sent",
+    "proxy.limit.#.name",
+    "proxy.limit.#.agent",
+    "proxy.limit.#.model",
+    "proxy.limit.#.requests_per_minute",
+    "proxy.limit.#.tokens_per_minute",
+    "proxy.limit.#.concurrent",
+    "proxy.budget.#.name",
+    "proxy.budget.#.agent",
+    "proxy.budget.#.model",
+    "proxy.budget.#.tokens_per_day",
+    "proxy.budget.#.tokens_per_week",
+    "proxy.budget.#.tokens_per_month",
+    "proxy.budget.#.usd_per_day",
+    "proxy.budget.#.usd_per_week",
+    "proxy.budget.#.usd_per_month",
+    "price.#.model",
+    "price.#.input",
+    "price.#.output",
+    "price.#.cache_read",
+    "price.#.cache_write",
+    "price.#.cache_write_1h",
+    "ledger.file",
+    "ledger.keep",
+    "ledger.off",
+    "network.ca_file",
+};
+
+bool is_index(std::string_view text) {
+    return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+// What is wrong with a key, if anything. `path`: as far as it is wrong: a misspelt table is told once.
+struct Misspelt {
+    std::string path;
+    std::string why; // a clause that begins with the key
+};
+std::optional<Misspelt> misspelt(const std::string& key, const std::string& value) {
+    const auto parts = split(key, '.');
+    std::vector<std::vector<std::string>> fitting;
+    for (const auto known : known_keys) fitting.push_back(split(known, '.'));
+    std::string path, shown; // the same but for places in arrays
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+        const auto& part = parts[i];
+        std::vector<std::string> names; // that may stand here
+        bool any = false, place = false, unlike = false;
+        for (const auto& pattern : fitting) {
+            if (pattern.size() <= i) continue;
+            if (pattern[i] == "**") return std::nullopt;
+            any = any || pattern[i] == "*";
+            place = place || pattern[i] == "#";
+            unlike = unlike || pattern[i] == "?";
+            if (pattern[i].find_first_of("*#?") == std::string::npos) names.push_back(pattern[i]);
+        }
+        const std::string before = shown;
+        path += (path.empty() ? "" : ".") + part;
+        if (!is_index(part) || !place) shown += (shown.empty() ? "" : ".") + printable(part);
+        const bool known = std::find(names.begin(), names.end(), part) != names.end();
+        const std::string near = nearest(part, names);
+        if (place && !is_index(part)) {
+            const bool of_tables = std::any_of(fitting.begin(), fitting.end(),
+                                               [&](const auto& pattern) { return pattern.size() > i + 1; });
+            path.resize(path.size() - part.size());
+            return Misspelt{path, "'" + before + "' is an array" +
+                                      (of_tables ? " of tables: [[" + before + "]]" : ", not a table")};
+        }
+        if (!known && !any && !place && !(unlike && near.empty()))
+            return Misspelt{
+                path,
+                "'" + shown + "' is not a setting" +
+                    (near.empty() ? ""
+                                  : "; did you mean '" + (before.empty() ? "" : before + ".") + near + "'?")};
+        std::erase_if(fitting, [&](const std::vector<std::string>& pattern) {
+            return pattern.size() <= i ||
+                   (known ? pattern[i] != part : pattern[i].find_first_of("*#?") == std::string::npos);
+        });
+    }
+    const bool whole = std::any_of(fitting.begin(), fitting.end(),
+                                   [&](const auto& pattern) { return pattern.size() == parts.size(); });
+    if (whole || value == "[]") return std::nullopt;
+    const bool array = std::any_of(fitting.begin(), fitting.end(),
+                                   [&](const auto& pattern) { return pattern[parts.size()] == "#"; });
+    return Misspelt{path, "'" + shown + "' is " + (array ? "an array" : "a table") + ", not one value"};
+}
+
 // And those that only the organisation's file may have.
 const std::vector<std::string> organisation_top_level = {"locked", "contact"};
 
@@ -118,13 +232,11 @@ Result<Settings> Settings::load(const Sources& sources, const system::Environmen
             add(entry.key, entry.value, rank, at);
             result.values_[entry.key].back().file = path;
             result.values_[entry.key].back().line = entry.line;
-            if (top == warned ||
-                std::find(known_top_level.begin(), known_top_level.end(), top) != known_top_level.end())
-                continue;
-            warned = top;
-            const std::string near = nearest(top, known_top_level);
-            result.warnings_.push_back(at + ": '" + top + "' is not a setting" +
-                                       (near.empty() ? "" : "; did you mean '" + near + "'?"));
+            const auto wrong = misspelt(entry.key, entry.value);
+            if (!wrong) continue;
+            // A table by its first key; an entry of an array for itself.
+            if (wrong->path != warned) result.warnings_.push_back(at + ": " + wrong->why);
+            warned = wrong->path;
         }
         return {};
     };

@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 using namespace dbx;
 using namespace dbx::state;
 using dbx::tests::FakeEnvironment;
@@ -69,6 +71,54 @@ TEST_CASE("an unknown top-level key is named with the nearest known one") {
     REQUIRE(settings->warnings().size() == 1);
     CHECK(settings->warnings()[0] ==
           "~/.config/dbx-agents/config.toml:1: 'workspcae' is not a setting; did you mean 'workspace'?");
+}
+
+TEST_CASE("a misspelt key is named in every table, once for a whole table that is misspelt") {
+    const std::pair<const char*, std::vector<std::string>> cases[] = {
+        {"[proxy]\nprot = 1\n", {":2: 'proxy.prot' is not a setting; did you mean 'proxy.port'?"}},
+        {"[otel]\ntable = 'a.b.c'\n", {":2: 'otel.table' is not a setting; did you mean 'otel.tables'?"}},
+        {"[otel]\nzzzzzz = 1\n", {":2: 'otel.zzzzzz' is not a setting"}},
+        {"[[proxy.limit]]\nagent = 'a'\n[[proxy.limit]]\nrequest_per_minute = 1\n",
+         {":4: 'proxy.limit.request_per_minute' is not a setting; did you mean "
+          "'proxy.limit.requests_per_minute'?"}},
+        {"[[proxy.limit]]\nmodl = 'a'\n[[proxy.limit]]\nmodl = 'b'\n",
+         {":2: 'proxy.limit.modl' is not a setting; did you mean 'proxy.limit.model'?",
+          ":4: 'proxy.limit.modl' is not a setting; did you mean 'proxy.limit.model'?"}},
+        {"[[proxy.limits]]\nagent = 'a'\nmodel = 'b'\n",
+         {":2: 'proxy.limits' is not a setting; did you mean 'proxy.limit'?"}},
+        {"[proxy.limit]\nagent = 'a'\nmodel = 'b'\n",
+         {":2: 'proxy.limit' is an array of tables: [[proxy.limit]]"}},
+        {"[price]\nmodel = 'a'\n", {":2: 'price' is an array of tables: [[price]]"}},
+        {"[[price]]\nmodel = 'a'\noutputs = 1\n",
+         {":3: 'price.outputs' is not a setting; did you mean 'price.output'?"}},
+        {"[otel]\ndrop_attributes = 'a'\nresource_attributes = 'b'\n",
+         {":2: 'otel.drop_attributes' is an array, not one value",
+          ":3: 'otel.resource_attributes' is a table, not one value"}},
+        {"[otel.drop_attributes]\na = 1\n", {":2: 'otel.drop_attributes' is an array, not a table"}},
+        {"proxy = 1\n", {":1: 'proxy' is a table, not one value"}},
+        {"[agents.claude]\nmodle = 'm'\n",
+         {":2: 'agents.claude.modle' is not a setting; did you mean 'agents.claude.model'?"}},
+        {"[ledger]\nkep = '1d'\n[network]\ncafile = 'x'\n",
+         {":2: 'ledger.kep' is not a setting; did you mean 'ledger.keep'?",
+          ":4: 'network.cafile' is not a setting; did you mean 'network.ca_file'?"}},
+        {"[otel]\ndrop_attributes = []\n[otel.resource_attributes]\n'service.name' = 'a'\nteam = 'b'\n"
+         "[agents.claude]\nhaiku = 'm'\nopus = 'n'\n[agents.mine]\nroute = '/r'\notel = 'off'\n"
+         "[proxy]\nnames = ['a', 'b']\n[[proxy.model]]\nasked = 'a'\nsent = 'b'\n[[proxy.budget]]\n"
+         "usd_per_week = 1\n",
+         {}},
+    };
+    for (const auto& [text, expected] : cases) {
+        CAPTURE(text);
+        Scene scene;
+        scene.put(user_config, text);
+        const auto settings = scene.load();
+        REQUIRE(settings);
+        auto warnings = settings->warnings();
+        std::sort(warnings.begin(), warnings.end());
+        REQUIRE(warnings.size() == expected.size());
+        for (std::size_t i = 0; i < expected.size(); ++i)
+            CHECK(warnings[i] == "~/.config/dbx-agents/config.toml" + expected[i]);
+    }
 }
 
 TEST_CASE("tables, numbers and arrays of tables have dotted keys") {
