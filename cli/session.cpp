@@ -27,8 +27,14 @@ Result<const state::Settings*> Session::settings() {
     auto loaded = state::Settings::load(sources(), context_.environment, context_.files);
     if (!loaded) return fail(loaded.error());
     for (const auto& warning : loaded->warnings()) output_.warning(warning);
+    trust(*loaded);
     settings_ = std::move(*loaded);
     return &*settings_;
+}
+
+void Session::trust(const state::Settings& settings) {
+    const auto extra = settings.find("network.ca_file");
+    context_.http.trust_also(extra ? extra->value : std::string());
 }
 
 Result<const databricks::Target*> Session::target() {
@@ -46,6 +52,7 @@ Result<std::pair<state::Settings, databricks::Target>> Session::read_again() {
     if (!loaded) return fail(loaded.error());
     auto resolved = databricks::resolve_target(*loaded, context_.environment, context_.files);
     if (!resolved) return fail(resolved.error());
+    trust(*loaded);
     return std::pair{std::move(*loaded), std::move(*resolved)};
 }
 

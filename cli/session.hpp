@@ -60,6 +60,8 @@ class Session {
 
     // The settings and the target, read anew: for a command that runs long.
     Result<std::pair<state::Settings, databricks::Target>> read_again();
+    // network.ca_file counts for every request from now on.
+    void trust(const state::Settings& settings);
     std::unique_ptr<databricks::TokenSource> make_tokens(databricks::Credential credential);
 
     http::Pacer& pacer() { return context_.pacer; }

@@ -4,6 +4,7 @@
 #include "core/base/secret.hpp"
 #include "core/system/environment.hpp"
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <functional>
@@ -69,8 +70,16 @@ Error to_error(const Failure& failure, std::string_view url);
 class HttpClient {
   public:
     virtual ~HttpClient() = default;
+    // The certificates of this PEM file count besides the system's, for connections begun from now on; empty:
+    // none. The file is read at the next request, which fails when it cannot be.
+    virtual void trust_also(const std::string& /*ca_file*/) {}
     virtual tl::expected<Response, Failure> send(const Request& request) = 0;
 };
+
+// The bundle of the system's certificates: Debian, Ubuntu, Alpine; Fedora, RHEL; openSUSE; whatever else.
+inline constexpr std::array<const char*, 4> system_ca_bundles = {
+    "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem"};
 
 struct ClientOptions {
     std::string user_agent;   // dbx-agents/VERSION
@@ -96,11 +105,16 @@ class CurlClient : public HttpClient {
     CurlClient(const CurlClient&) = delete;
     CurlClient& operator=(const CurlClient&) = delete;
     tl::expected<Response, Failure> send(const Request& request) override;
+    void trust_also(const std::string& ca_file) override;
 
   private:
+    Result<std::shared_ptr<const std::string>> certificates(); // nullptr: libcurl's own choice
+
     ClientOptions options_;
-    std::mutex guard_; // of idle_
+    std::mutex guard_; // of what follows
     std::vector<void*> idle_;
+    std::string extra_ca_file_;
+    std::shared_ptr<const std::string> certificates_; // with those of extra_ca_file_
 };
 
 } // namespace dbx::http

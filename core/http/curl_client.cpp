@@ -22,6 +22,7 @@ struct Exchange {
     const std::function<bool()>* interrupted = nullptr;
 };
 
+constexpr std::uint64_t certificates_limit_bytes = 16U << 20U;
 constexpr std::size_t header_limit_bytes = 256U << 10U;
 
 std::size_t on_body(char* data, std::size_t size, std::size_t count, void* user) {
@@ -69,6 +70,38 @@ CurlClient::~CurlClient() {
     for (void* handle : idle_) curl_library().easy_cleanup(handle);
 }
 
+void CurlClient::trust_also(const std::string& ca_file) {
+    const std::lock_guard lock(guard_);
+    extra_ca_file_ = ca_file;
+    certificates_.reset();
+}
+
+// libcurl knows one file only: the system's (or SSL_CERT_FILE's) and ours are one text for it.
+Result<std::shared_ptr<const std::string>> CurlClient::certificates() {
+    const std::lock_guard lock(guard_);
+    if (extra_ca_file_.empty() || certificates_) return certificates_;
+    system::RealFileSystem files;
+    auto own = files.read(extra_ca_file_, certificates_limit_bytes);
+    if (!own) return fail(own.error());
+    if (own->find("-----BEGIN CERTIFICATE-----") == std::string::npos)
+        return fail(ErrorKind::file, "cannot use " + extra_ca_file_, "there is no certificate in it");
+    std::string text;
+    if (!options_.ca_file.empty()) {
+        auto bundle = files.read(options_.ca_file, certificates_limit_bytes);
+        if (!bundle) return fail(bundle.error());
+        text = std::move(*bundle);
+    } else if (options_.ca_folder.empty()) {
+        for (const char* name : system_ca_bundles) {
+            if (auto bundle = files.read(name, certificates_limit_bytes); bundle) {
+                text = std::move(*bundle);
+                break;
+            }
+        }
+    }
+    certificates_ = std::make_shared<const std::string>(text + "\n" + *own);
+    return certificates_;
+}
+
 tl::expected<Response, Failure> CurlClient::send(const Request& request) {
     const auto refuse = [](std::string why, std::string fix) {
         return tl::unexpected(Failure{NetworkProblem::other, false, std::move(why), std::move(fix)});
@@ -87,6 +120,14 @@ tl::expected<Response, Failure> CurlClient::send(const Request& request) {
     if (!curl.problem.empty())
         return refuse("the HTTP library cannot be used: " + curl.problem,
                       "install libcurl 4 (Debian, Ubuntu: libcurl4)");
+
+    const auto trusted = certificates();
+    if (!trusted)
+        return tl::unexpected(
+            Failure{NetworkProblem::tls, false,
+                    "the certificates of network.ca_file cannot be read: " + trusted.error().what +
+                        (trusted.error().why.empty() ? "" : ": " + trusted.error().why),
+                    "check that it is a PEM file"});
 
     CURL* handle = nullptr;
     {
@@ -143,6 +184,14 @@ tl::expected<Response, Failure> CurlClient::send(const Request& request) {
     set(CURLOPT_XFERINFODATA, &exchange);
     if (!options_.ca_file.empty()) set(CURLOPT_CAINFO, options_.ca_file.c_str());
     if (!options_.ca_folder.empty()) set(CURLOPT_CAPATH, options_.ca_folder.c_str());
+    if (*trusted) {
+        curl_blob blob{const_cast<char*>((*trusted)->data()), (*trusted)->size(), CURL_BLOB_NOCOPY};
+        // A libcurl without it (before 7.77, or not over OpenSSL) trusts these only.
+        if (curl.easy_setopt(handle, CURLOPT_CAINFO_BLOB, &blob) != CURLE_OK) {
+            const std::lock_guard lock(guard_);
+            set(CURLOPT_CAINFO, extra_ca_file_.c_str());
+        }
+    }
     // Said always, also when empty: libcurl would otherwise look into the environment by its own rules.
     const bool direct = is_loopback_host(url->host);
     set(CURLOPT_PROXY, direct                   ? ""

@@ -75,6 +75,9 @@ struct Attribute {
     throw Malformed("a field has another type than OTLP gives it");
 }
 
+constexpr std::size_t most_edits = 1'000'000;
+constexpr std::ptrdiff_t most_growth = std::ptrdiff_t{32} << 20U;
+
 void check_depth(int depth) {
     if (depth >= deepest_message)
         throw Malformed("its messages are nested deeper than " + std::to_string(deepest_message));
@@ -170,6 +173,9 @@ class Walk {
         return static_cast<std::size_t>(position - whole_.data());
     }
     void edit(const char* from, const char* to, std::string inserted) {
+        // A request of nothing but empty resources would become a hundred times as long.
+        if (edits_.size() >= most_edits || growth_ > most_growth)
+            throw Malformed("it has too many resources or attributes for what is changed in each");
         edits_.push_back({offset_of(from), static_cast<std::size_t>(to - from), std::move(inserted)});
         growth_ += static_cast<std::ptrdiff_t>(edits_.back().inserted.size()) - (to - from);
     }

@@ -162,6 +162,7 @@ Result<std::uint64_t> parse_size(std::string_view text) {
 Result<RelayPolicy> relay_policy(const state::Settings& settings, const databricks::Target& target) {
     RelayPolicy policy;
     if (target.workspace) policy.workspace = target.workspace->value;
+    if (const auto extra = settings.find("network.ca_file")) policy.extra_ca_file = extra->value;
     if (const auto tables = settings.find("otel.tables"); tables && !tables->value.empty()) {
         auto place = otlp::parse_place(tables->value, tables->origin);
         if (!place) return fail(place.error());

@@ -94,10 +94,12 @@ void Relay::use(std::shared_ptr<const RelayPolicy> policy) {
         const std::lock_guard lock(guard_);
         spool = spool_;
     }
+    client_->trust_also(policy->extra_ca_file);
     const auto path = services_.spool_root / spool_name(policy->workspace);
+    const bool other = !spool || spool->path() != path;
     if (policy->workspace.empty())
         spool = nullptr;
-    else if (!spool || spool->path() != path)
+    else if (other)
         spool = std::make_shared<Spool>(path, services_.clock);
     if (spool) {
         spool->set_bounds(policy->bounds);
@@ -110,7 +112,10 @@ void Relay::use(std::shared_ptr<const RelayPolicy> policy) {
         spool_ = std::move(spool);
         try_rejected_ = true;
         // A new token, other tables: worth a try at once.
-        for (auto& lane : lanes_) lane.not_before = {};
+        for (auto& lane : lanes_) {
+            if (other) lane = Lane{}; // what another workspace did says nothing about this one
+            lane.not_before = {};
+        }
     }
     wake_.notify_all();
 }
@@ -260,7 +265,7 @@ void Relay::send_all() {
         if (sent) continue;
         std::unique_lock lock(guard_);
         auto until = next_look;
-        if (sends)
+        if (sends && policy->tables)
             for (const Signal signal : otlp::all_signals) {
                 const auto& lane = lanes_[static_cast<std::size_t>(signal)];
                 if (lane.attempts > 0) until = std::min(until, lane.not_before);
@@ -273,22 +278,33 @@ bool Relay::is_over() const {
     return steady_now().time_since_epoch().count() >= cut_at_.load();
 }
 
+void Relay::clear(Lane& lane) {
+    Lane fresh;
+    fresh.rejection = std::move(lane.rejection);
+    lane = std::move(fresh);
+}
+
 bool Relay::send_next(const RelayPolicy& policy, Spool& spool, Signal signal) {
     auto& lane = lanes_[static_cast<std::size_t>(signal)]; // written by this thread and by use()
-    int attempts = 0;
+    int server_errors = 0;
     {
         const std::lock_guard lock(guard_);
         if (is_over() || lane.not_before > steady_now()) return false;
-        attempts = lane.attempts;
+        server_errors = lane.server_errors;
     }
     const auto batch = spool.first(signal);
-    if (!batch) return false;
+    if (!batch) {
+        // What waited is gone, by age or to another proxy: nobody waits for its next try.
+        const std::lock_guard lock(guard_);
+        clear(lane);
+        return false;
+    }
     const auto bytes = spool.read(*batch);
     if (!bytes) {
         account_dropped(spool);
         return true;
     }
-    auto verdict = send(policy, signal, *bytes, attempts + 1);
+    auto verdict = send(policy, signal, *bytes, server_errors + 1);
     const std::string name(otlp::name_of(signal));
     auto& counted = count(signal);
     switch (verdict.kind) {
@@ -320,6 +336,7 @@ bool Relay::send_next(const RelayPolicy& policy, Spool& spool, Signal signal) {
         {
             const std::lock_guard lock(guard_);
             ++lane.attempts;
+            if (verdict.why.status >= 500) ++lane.server_errors;
             lane.not_before =
                 steady_now() + wait_after(lane.attempts, verdict.asked, http::RealPacer().random());
             first = lane.trouble.why.empty();
@@ -333,16 +350,14 @@ bool Relay::send_next(const RelayPolicy& policy, Spool& spool, Signal signal) {
     {
         const std::lock_guard lock(guard_);
         waited = !lane.trouble.why.empty();
-        Lane fresh;
-        fresh.rejection = std::move(lane.rejection);
-        lane = std::move(fresh);
+        clear(lane);
     }
     if (waited && verdict.kind == Verdict::Kind::delivered)
         services_.log("telemetry goes out again (" + name + ")");
     return true;
 }
 
-Verdict Relay::send(const RelayPolicy& policy, Signal signal, const std::string& bytes, int attempts) {
+Verdict Relay::send(const RelayPolicy& policy, Signal signal, const std::string& bytes, int answers) {
     http::Request request;
     request.method = "POST";
     request.url = policy.workspace + "/api/2.0/otel/v1/" + std::string(otlp::name_of(signal));
@@ -369,7 +384,7 @@ Verdict Relay::send(const RelayPolicy& policy, Signal signal, const std::string&
         request.authorization = **bearer;
         const auto response = client_->send(request);
         if (!response) return judge(response.error(), request.url);
-        auto verdict = judge(*response, attempts, services_.clock.now());
+        auto verdict = judge(*response, answers, services_.clock.now());
         if (verdict.kind != Verdict::Kind::new_token || tries > 0) return verdict;
         refused = *bearer;
     }

@@ -31,6 +31,7 @@ struct RelayPolicy {
     bool traces = false;               // whether the table of spans is wanted
     otlp::Amendments amendments;
     Spool::Bounds bounds;
+    std::string extra_ca_file; // network.ca_file
     bool export_usage = false;
     std::chrono::milliseconds export_every{60'000};
 };
@@ -128,7 +129,8 @@ class Relay {
     // The line to one table.
     struct Lane {
         Spool::Rejection rejection; // the last batch that the workspace did not take
-        int attempts = 0;
+        int attempts = 0;           // in a row that failed, for whatever reason
+        int server_errors = 0;      // answers of 5xx to the batch in front
         Steady not_before = {};
         Spool::Rejection trouble; // why it waits
     };
@@ -140,7 +142,8 @@ class Relay {
 
     void send_all();
     bool send_next(const RelayPolicy& policy, Spool& spool, otlp::Signal signal);
-    Verdict send(const RelayPolicy& policy, otlp::Signal signal, const std::string& bytes, int attempts);
+    Verdict send(const RelayPolicy& policy, otlp::Signal signal, const std::string& bytes, int answers);
+    static void clear(Lane& lane); // all but the last rejection
     Result<Bearer> token(const Bearer& refused);
     void export_usage(bool last);
     bool is_over() const; // nothing more is sent

@@ -45,7 +45,7 @@ void read_partial_success(std::string_view body, Verdict& verdict) {
 
 } // namespace
 
-Verdict judge(const http::Response& response, int attempts, system::WallTime now) {
+Verdict judge(const http::Response& response, int answers, system::WallTime now) {
     using databricks::ApiProblem;
     Verdict verdict;
     if (databricks::is_good(response)) {
@@ -77,7 +77,7 @@ Verdict judge(const http::Response& response, int attempts, system::WallTime now
                            response.status == 503 || response.status == 504 ||
                            databricks::is_transient(error);
     if (transient) verdict.kind = Verdict::Kind::later;
-    if (!transient && response.status >= 500 && attempts >= most_server_errors)
+    if (!transient && response.status >= 500 && answers >= most_server_errors)
         verdict.kind = Verdict::Kind::aside;
     return verdict;
 }

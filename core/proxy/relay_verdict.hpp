@@ -24,10 +24,10 @@ struct Verdict {
     std::string not_taken_why;
 };
 
-// `attempts`: how often this batch was sent, with this time. By OTLP/HTTP's rules (429, 502, 503 and 504 are
-// worth a retry, other errors are not), with what workspaces do beyond: a redirect, a log-in page or an IP
-// access list says nothing about the batch, and neither does a token without the scope.
-Verdict judge(const http::Response& response, int attempts, system::WallTime now);
+// `answers`: how often this batch met an error of the server, with this time. By OTLP/HTTP's rules (429, 502,
+// 503 and 504 are worth a retry, other errors are not), with what workspaces do beyond: a redirect, a log-in
+// page or an IP access list says nothing about the batch, and neither does a token without the scope.
+Verdict judge(const http::Response& response, int answers, system::WallTime now);
 Verdict judge(const http::Failure& failure, const std::string& url);
 
 // How long to wait after so many attempts in a row that failed: doubling from a second to a minute, half of

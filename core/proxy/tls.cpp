@@ -1,6 +1,7 @@
 #include "core/proxy/tls.hpp"
 
 #include "core/base/strings.hpp"
+#include "core/http/client.hpp"
 #include "core/http/url.hpp"
 
 #include <openssl/err.h>
@@ -66,10 +67,7 @@ Result<std::shared_ptr<TlsContext>> TlsContext::make(const Trust& trust) {
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(context, &Native::on_new_session);
     if (trust.ca_file.empty() && trust.ca_folder.empty()) {
-        // Debian, Ubuntu, Alpine; Fedora, RHEL; openSUSE; whatever OpenSSL was built with.
-        constexpr std::array bundles = {"/etc/ssl/certs/ca-certificates.crt",
-                                        "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
-                                        "/etc/ssl/cert.pem"};
+        constexpr auto& bundles = http::system_ca_bundles;
         const bool loaded = std::any_of(bundles.begin(), bundles.end(), [&](const char* bundle) {
             return SSL_CTX_load_verify_locations(context, bundle, nullptr) == 1;
         });

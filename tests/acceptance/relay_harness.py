@@ -46,9 +46,9 @@ def logs_json(name, attributes=(), resource=()):
 class Table(Upstream):
     """An OTLP endpoint. It takes what comes, in order, unless `trouble(peer, seen)` has answered (True)."""
 
-    def __init__(self, port=0):
+    def __init__(self, port=0, tls=None):
         self.taken, self.trouble = [], None
-        super().__init__(self.take, port=port)
+        super().__init__(self.take, port=port, tls=tls)
 
     def take(self, peer, seen):
         if self.trouble and self.trouble(peer, seen):

@@ -7,7 +7,9 @@ import sqlite3
 import unittest
 import zlib
 
-from relay_harness import JSON, PLACE, PROTOBUF, TABLES, RelayTest, json, log, logs_json, metric, otlp, route, signal, wait_for
+from harness import PAT
+from raw_http import Authority
+from relay_harness import JSON, PLACE, PROTOBUF, TABLES, RelayTest, Table, json, log, logs_json, metric, otlp, route, signal, wait_for
 
 RELAYED = ("metrics", "logs", "traces")
 
@@ -110,6 +112,37 @@ class Door(RelayTest):
         self.taken_200(self.export("logs", log("e")))
         wait_for(lambda: len(self.up.of("logs")) == 2)
         self.assertIn(b"compute", self.up.of("logs")[1])
+
+    def test_a_request_of_nothing_but_resources_does_not_fill_the_memory(self):
+        self.configure(otel='resource_attributes = { team = "storage", "cost.centre" = "4711" }')
+        self.relay()
+        bomb = gzip.compress(b"\x0a\x00" * 7_000_000)
+        answer = self.is_ours(self.export("logs", bomb, headers=[("Content-Encoding", "gzip")]), 400)
+        self.assertIn(b"too many resources", answer.body)
+        peak = next(line for line in open(f"/proc/{self.p.pid}/status") if line.startswith("VmHWM"))
+        self.assertLess(int(peak.split()[1]), 400_000, peak)
+
+    def test_a_companys_certificates(self):
+        """network.ca_file counts for the relay and for the commands, from the next reload on."""
+        authority = Authority(self.h.base / "ca", "gateway.test")
+        up = Table(tls=authority.server())
+        self.addCleanup(up.close)
+        environment = {"NO_PROXY": "127.0.0.1", "SSL_CERT_FILE": None}
+        self.relay(up=up, env=environment)
+        self.taken_200(self.export("logs", log("e")))
+        wait_for(lambda: "certificate" in self.p.err, lambda: self.p.err)
+        for file, words in (("/nowhere.pem", "/nowhere.pem"), (authority.folder / "key.pem", "there is no certificate in it")):
+            self.h.put(".config/dbx-agents/config.toml", f'[otel]\ntables = "{PLACE}"\n[network]\nca_file = "{file}"\n')
+            self.p.signal(signal.SIGHUP)
+            wait_for(lambda: words in self.ask("GET", "/status").text, lambda: self.ask("GET", "/status").text)
+        self.assertEqual(up.taken, [])
+        self.h.put(".config/dbx-agents/config.toml", f'[otel]\ntables = "{PLACE}"\n[network]\nca_file = "{authority.ca}"\n')
+        self.p.signal(signal.SIGHUP)
+        self.arrives("logs", [log("e")])
+        models = lambda: self.h.run("models", "--workspace", up.url, env={**environment, "DATABRICKS_TOKEN": PAT}).err
+        self.assertNotIn("certificate", models())
+        self.h.put(".config/dbx-agents/config.toml", "")
+        self.assertIn("certificate", models())
 
     def test_what_cannot_be_read_is_refused_in_otlps_words(self):
         self.relay()

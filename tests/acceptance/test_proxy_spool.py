@@ -29,6 +29,49 @@ class SpoolTest(RelayTest):
                  lambda: f"{self.signal(what)} is not {expected}\n{self.p.err}")
 
 
+class Sender(SpoolTest):
+    def test_it_rests_when_what_waited_is_gone(self):
+        """A batch that grew too old while the workspace was away leaves nothing to wait for."""
+        self.configure(proxy='spool_age = "1s"')
+        self.relay()
+        self.up.trouble = lambda peer, seen: peer.answer(503, b"{}") or True
+        self.export_all("logs", [log("lost")])
+        self.settled("logs", dropped=1, waiting=0)
+
+        def processor_seconds():
+            fields = open(f"/proc/{self.p.pid}/stat").read().rsplit(")", 1)[1].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        time.sleep(1.2)  # until the next try would have been
+        before = processor_seconds()
+        time.sleep(2)
+        self.assertLess(processor_seconds() - before, 0.5)
+        self.configure(tables=None)
+        self.p.signal(signal.SIGHUP)
+        wait_for(lambda: "configuration read again" in self.p.err)
+        before = processor_seconds()
+        time.sleep(2)
+        self.assertLess(processor_seconds() - before, 0.5)
+
+    def test_one_error_of_the_server_behind_a_long_outage_rejects_nothing(self):
+        self.relay()
+        answers = [503] * 12 + [500]
+        seen_times = []
+
+        def trouble(peer, seen):
+            if not answers:
+                return False
+            seen_times.append(answers[0])
+            peer.answer(answers.pop(0), b"{}")
+            return True
+        self.up.trouble = trouble
+        self.export_all("logs", [log("kept")])
+        for count in range(1, 14):
+            wait_for(lambda: len(seen_times) >= count, lambda: f"{seen_times}\n{self.p.err}", LIMIT * 2)
+            self.p.signal(signal.SIGHUP)  # at once again
+        self.arrives("logs", [log("kept")])
+        self.assertEqual(self.signal("logs")["rejected"], 0)
+
+
 class Outage(SpoolTest):
     def outlast(self, trouble, times=1, between=lambda: None, limit=LIMIT * 3):
         """`trouble` answers so many requests; what was sent before, during and behind it arrives once, in order."""
