@@ -16,6 +16,10 @@ using otlp::Signal;
 namespace {
 
 constexpr std::string_view extension = ".otlp";
+// No batch of ours is so large: a body has 16 MB before it is amended.
+constexpr std::uint64_t largest_batch = 1ULL << 30U;
+// The year 2116. What calls itself later is no measure for the next name, which must have room behind it.
+constexpr std::uint64_t latest_time_ns = INT64_MAX / 2;
 constexpr std::string_view reason_extension = ".why";
 constexpr const char* rejected_name = "rejected";
 // Far more than any agent sends at once; a folder with more names is slow to list.
@@ -109,7 +113,8 @@ std::optional<BatchName> BatchName::parse(std::string_view text) {
     };
     // A time that no signed number of nanoseconds holds is not one of ours.
     if (!number(parts[1], name.time_ns) || !number(parts[2], name.process) || !number(parts[3], name.size) ||
-        name.time_ns > static_cast<std::uint64_t>(INT64_MAX) || name.text() != text)
+        name.time_ns > static_cast<std::uint64_t>(INT64_MAX) || name.size > largest_batch ||
+        name.text() != text)
         return std::nullopt;
     return name;
 }
@@ -148,8 +153,9 @@ Result<Spool::FolderRef> Spool::rejects() {
 }
 
 void Spool::insert(const BatchName& name) {
+    if (finished_.contains(name)) return;
     if (names(name.signal).insert(name).second) bytes_ += name.size;
-    last_time_ns_ = std::max(last_time_ns_, name.time_ns);
+    if (name.time_ns <= latest_time_ns) last_time_ns_ = std::max(last_time_ns_, name.time_ns);
     if (put_meanwhile_) put_meanwhile_->push_back(name);
 }
 
@@ -164,6 +170,7 @@ void Spool::drop(const BatchName& name, const std::string& why) {
     if (const auto around = folder()) {
         const auto gone = (*around)->remove(name.text());
         forget(name);
+        if (!gone) finished_.insert(name);
         if (gone && !*gone) return; // another proxy was faster, and counts it
     } else {
         forget(name);
@@ -248,6 +255,7 @@ bool Spool::is_sender() {
 }
 
 void Spool::look_again() {
+    const std::lock_guard one_look(look_guard_); // a reload looks as well as the one that sends
     FolderRef around;
     {
         const std::lock_guard lock(guard_);
@@ -262,6 +270,10 @@ void Spool::look_again() {
     const auto put = std::move(*put_meanwhile_);
     put_meanwhile_.reset();
     if (!listed) return;
+    std::erase_if(finished_, [&](const BatchName& name) {
+        const auto gone = around->remove(name.text());
+        return gone.has_value();
+    });
     for (auto& one : waiting_) one.clear();
     bytes_ = 0;
     std::vector<std::string> foreign;
@@ -331,8 +343,7 @@ std::optional<std::string> Spool::read(const BatchName& name) {
 
 void Spool::remove(const BatchName& name) {
     const std::lock_guard lock(guard_);
-    if (const auto around = folder()) [[maybe_unused]]
-        const auto gone = (*around)->remove(name.text());
+    if (const auto around = folder(); !around || !(*around)->remove(name.text())) finished_.insert(name);
     forget(name);
 }
 

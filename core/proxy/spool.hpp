@@ -136,6 +136,7 @@ class Spool {
 
     const system::Path path_;
     const system::Clock& clock_;
+    std::mutex look_guard_;    // one look at a time; taken before guard_
     mutable std::mutex guard_; // of what follows
     Bounds bounds_;
     FolderRef folder_;
@@ -143,6 +144,7 @@ class Spool {
     std::optional<system::Lock> lock_;
     std::array<Names, otlp::all_signals.size()> waiting_;
     std::array<std::optional<BatchName>, otlp::all_signals.size()> held_;
+    Names finished_; // delivered or dropped, but their files cannot be removed: they are not sent again
     std::uint64_t bytes_ = 0;
     std::uint64_t last_time_ns_ = 0;
     // What changed while the folder was being listed.

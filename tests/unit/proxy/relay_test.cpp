@@ -5,10 +5,13 @@
 #include "tests/unit/http/fakes.hpp"
 
 #include <doctest/doctest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 #include <random>
+#include <thread>
 
 using namespace dbx;
 using namespace dbx::proxy;
@@ -67,7 +70,7 @@ TEST_CASE("the name of a batch tells signal, order and size, and nothing else is
          {"", ".otlp", "logs-1-2-3", "logs-1-2.otlp", "logs-1-2-3-4.otlp", "profiles-1-2-3.otlp",
           "logs-01-2-3.otlp", "logs--1-2-3.otlp", "logs-+1-2-3.otlp", "logs-1-2-3.otlp.why",
           "Logs-1-2-3.otlp", "logs-99999999999999999999-2-3.otlp", "logs-9223372036854775808-2-3.otlp",
-          "../logs-1-2-3.otlp"})
+          "../logs-1-2-3.otlp", "logs-1-2-1073741825.otlp", "logs-1-2-18446744073709551615.otlp"})
         CHECK_MESSAGE(!BatchName::parse(text), text);
 }
 
@@ -186,6 +189,73 @@ TEST_CASE("one process sends, and another one takes over") {
     CHECK(all_of(*first, Signal::logs) == std::vector<std::string>{"of the second"});
     first.reset();
     CHECK(second.is_sender());
+}
+
+TEST_CASE("what cannot be removed is not sent again, and goes once it can be") {
+    const Scratch scratch;
+    TestClock clock;
+    Spool spool(scratch.path, clock);
+    spool.set_bounds({1000, seconds(60)});
+    REQUIRE(spool.put(Signal::logs, "delivered"));
+    REQUIRE(spool.put(Signal::metrics, "rejected"));
+    REQUIRE(spool.put(Signal::traces, "old"));
+    REQUIRE(spool.is_sender());
+    // Root may write everywhere.
+    const bool root = ::geteuid() == 0;
+    constexpr uid_t nobody = 65'534;
+    if (root) {
+        REQUIRE(::chown(scratch.path.c_str(), nobody, nobody) == 0);
+        REQUIRE(::seteuid(nobody) == 0);
+    }
+    REQUIRE(::chmod(scratch.path.c_str(), 0500) == 0);
+    spool.remove(*spool.first(Signal::logs));
+    spool.set_aside(*spool.first(Signal::metrics), {400, "bad", {}, {}});
+    clock.at += 100;
+    std::uint64_t dropped = 0;
+    for (int i = 0; i < 3; ++i) {
+        spool.expire();
+        for (const auto& one : spool.take_dropped()) dropped += one.batches;
+        spool.look_again();
+        for (const Signal signal : otlp::all_signals) CHECK_FALSE(spool.first(signal));
+    }
+    CHECK(dropped == 2);
+    REQUIRE(::chmod(scratch.path.c_str(), 0700) == 0);
+    if (root) REQUIRE(::seteuid(0) == 0);
+    spool.look_again();
+    for (const auto& entry : std::filesystem::directory_iterator(scratch.path))
+        CHECK_MESSAGE(entry.path().extension() != ".otlp", entry.path());
+}
+
+TEST_CASE("a batch from the end of time keeps nobody from putting the next one") {
+    const Scratch scratch;
+    TestClock clock;
+    std::filesystem::create_directories(scratch.path);
+    scratch.put("logs-9223372036854775807-1-4.otlp", "late");
+    Spool spool(scratch.path, clock);
+    REQUIRE(spool.is_sender());
+    REQUIRE(spool.put(Signal::logs, "new"));
+    spool.look_again();
+    CHECK(all_of(spool, Signal::logs) == std::vector<std::string>{"new", "late"});
+    spool.look_again();
+    CHECK(spool.rejected().batches == 0);
+}
+
+TEST_CASE("several look at once while others put") {
+    const Scratch scratch;
+    TestClock clock;
+    Spool spool(scratch.path, clock);
+    spool.set_bounds({1U << 20U, std::chrono::hours(24)});
+    REQUIRE(spool.is_sender());
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 3; ++i)
+        threads.emplace_back([&] {
+            for (int round = 0; round < 200; ++round) spool.look_again();
+        });
+    constexpr std::size_t batches = 300;
+    for (std::size_t i = 0; i < batches; ++i) REQUIRE(spool.put(Signal::logs, "x"));
+    for (auto& thread : threads) thread.join();
+    CHECK(spool.waiting(Signal::logs).batches == batches);
+    CHECK(all_of(spool, Signal::logs).size() == batches);
 }
 
 TEST_CASE("a folder that somebody removes is made again") {
