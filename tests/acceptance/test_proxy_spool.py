@@ -52,25 +52,6 @@ class Sender(SpoolTest):
         time.sleep(2)
         self.assertLess(processor_seconds() - before, 0.5)
 
-    def test_one_error_of_the_server_behind_a_long_outage_rejects_nothing(self):
-        self.relay()
-        answers = [503] * 12 + [500]
-        seen_times = []
-
-        def trouble(peer, seen):
-            if not answers:
-                return False
-            seen_times.append(answers[0])
-            peer.answer(answers.pop(0), b"{}")
-            return True
-        self.up.trouble = trouble
-        self.export_all("logs", [log("kept")])
-        for count in range(1, 14):
-            wait_for(lambda: len(seen_times) >= count, lambda: f"{seen_times}\n{self.p.err}", LIMIT * 2)
-            self.p.signal(signal.SIGHUP)  # at once again
-        self.arrives("logs", [log("kept")])
-        self.assertEqual(self.signal("logs")["rejected"], 0)
-
 
 class Outage(SpoolTest):
     def outlast(self, trouble, times=1, between=lambda: None, limit=LIMIT * 3):
