@@ -336,7 +336,9 @@ bool Relay::send_next(const RelayPolicy& policy, Spool& spool, Signal signal) {
         {
             const std::lock_guard lock(guard_);
             ++lane.attempts;
-            if (verdict.why.status >= 500) ++lane.server_errors;
+            // A server that is away says nothing about the batch.
+            const int status = verdict.why.status;
+            if (status >= 500 && status != 502 && status != 503 && status != 504) ++lane.server_errors;
             lane.not_before =
                 steady_now() + wait_after(lane.attempts, verdict.asked, http::RealPacer().random());
             first = lane.trouble.why.empty();

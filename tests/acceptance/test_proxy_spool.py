@@ -53,6 +53,27 @@ class Sender(SpoolTest):
         self.assertLess(processor_seconds() - before, 0.5)
 
 
+class AfterOutage(SpoolTest):
+    def test_one_error_of_the_server_behind_a_long_outage_rejects_nothing(self):
+        self.relay()
+        answers = [503] * 12 + [500]
+        given = []
+
+        def trouble(peer, seen):
+            if not answers:
+                return False
+            given.append(answers[0])
+            peer.answer(answers.pop(0), b"{}")
+            return True
+        self.up.trouble = trouble
+        self.export_all("logs", [log("kept")])
+        for count in range(1, 14):
+            wait_for(lambda: len(given) >= count, lambda: f"{given}\n{self.p.err}", LIMIT * 2)
+            self.p.signal(signal.SIGHUP)  # at once again
+        self.arrives("logs", [log("kept")])
+        self.assertEqual(self.signal("logs")["rejected"], 0)
+
+
 class Outage(SpoolTest):
     def outlast(self, trouble, times=1, between=lambda: None, limit=LIMIT * 3):
         """`trouble` answers so many requests; what was sent before, during and behind it arrives once, in order."""
