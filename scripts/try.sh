@@ -8,8 +8,8 @@ cd "$(dirname "$0")/.."
 
 scripts/deps.sh --build-only
 say "building the program, and a stand-in for a Databricks workspace on this machine"
-cmake --preset release >/dev/null
-cmake --build --preset release --target dbx-agents dbx-agents-workspace --parallel "$(jobs_that_fit)"
+cmake -S . -B build/try -G Ninja -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING=OFF -DDBX_STANDIN=ON >/dev/null
+cmake --build build/try --target dbx-agents dbx-agents-workspace --parallel "$(jobs_that_fit)"
 
 scene=$(mktemp -d)
 workspace=
@@ -22,11 +22,11 @@ cp tests/acceptance/files/claude/02-portal-crlf.json "$home/.claude/settings.jso
 cp tests/acceptance/files/gemini-env/02-company.env "$home/.gemini/.env"
 cp tests/acceptance/files/gemini-settings/02-comments.json "$home/.gemini/settings.json"
 chmod 644 "$home"/.*/*
-cp build/release/cli/dbx-agents "$scene/bin/dbx-agents"
+cp build/try/cli/dbx-agents "$scene/bin/dbx-agents"
 cp -a "$home" "$scene/before"
 
 # The stand-in answers on 127.0.0.1 only, and knows this token: nothing leaves this machine.
-build/release/tests/workspace/dbx-agents-workspace --port 0 --state "$scene/workspace" >"$scene/ready" &
+build/try/tests/workspace/dbx-agents-workspace --port 0 --state "$scene/workspace" >"$scene/ready" &
 workspace=$!
 for _ in $(seq 100); do
     [ -s "$scene/ready" ] || sleep 0.1
