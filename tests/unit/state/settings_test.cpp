@@ -107,7 +107,9 @@ TEST_CASE("a misspelt key is named in every table, once for a whole table that i
          "usd_per_week = 1\n",
          {}},
     };
-    for (const auto& [text, expected] : cases) {
+    for (const auto& one : cases) {
+        const auto& text = one.first;
+        const auto& expected = one.second;
         CAPTURE(text);
         Scene scene;
         scene.put(user_config, text);
