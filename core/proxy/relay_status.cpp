@@ -23,6 +23,9 @@ std::string Relay::status_json() const {
     std::shared_ptr<const RelayPolicy> policy;
     std::shared_ptr<Spool> spool;
     std::array<Lane, otlp::all_signals.size()> lanes;
+    // Before the lanes: of each rejection that is counted here, they hold the reason.
+    std::array<std::uint64_t, otlp::all_signals.size()> rejections;
+    for (std::size_t i = 0; i < rejections.size(); ++i) rejections[i] = counts_[i].rejected.load();
     {
         const std::lock_guard lock(guard_);
         policy = policy_;
@@ -58,7 +61,7 @@ std::string Relay::status_json() const {
             {"waiting", waiting.batches},
             {"waiting_bytes", waiting.bytes},
             {"oldest_seconds", age_seconds(waiting, time)},
-            {"rejected", counted.rejected.load()},
+            {"rejected", rejections[static_cast<std::size_t>(signal)]},
             {"dropped", counted.dropped.load()},
             {"refused", counted.refused.load()},
             {"unwanted", counted.unwanted.load()},
