@@ -137,11 +137,11 @@ void Relay::say(const std::string& what, const std::string& line) {
 }
 
 void Relay::drop(Signal signal, const std::string& why, std::uint64_t batches) {
-    count(signal).dropped.fetch_add(batches);
     {
         const std::lock_guard lock(guard_);
         last_drop_ = why;
     }
+    count(signal).dropped.fetch_add(batches);
     say("drop " + why, "telemetry is dropped (" + std::string(otlp::name_of(signal)) + "): " + why);
 }
 

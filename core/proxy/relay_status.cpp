@@ -23,9 +23,12 @@ std::string Relay::status_json() const {
     std::shared_ptr<const RelayPolicy> policy;
     std::shared_ptr<Spool> spool;
     std::array<Lane, otlp::all_signals.size()> lanes;
-    // Before the lanes: of each rejection that is counted here, they hold the reason.
-    std::array<std::uint64_t, otlp::all_signals.size()> rejections;
-    for (std::size_t i = 0; i < rejections.size(); ++i) rejections[i] = counts_[i].rejected.load();
+    // Before the reasons: each batch that is counted here has its reason below.
+    std::array<std::uint64_t, otlp::all_signals.size()> rejected_batches, dropped_batches;
+    for (std::size_t i = 0; i < counts_.size(); ++i) {
+        rejected_batches[i] = counts_[i].rejected.load();
+        dropped_batches[i] = counts_[i].dropped.load();
+    }
     {
         const std::lock_guard lock(guard_);
         policy = policy_;
@@ -61,8 +64,8 @@ std::string Relay::status_json() const {
             {"waiting", waiting.batches},
             {"waiting_bytes", waiting.bytes},
             {"oldest_seconds", age_seconds(waiting, time)},
-            {"rejected", rejections[static_cast<std::size_t>(signal)]},
-            {"dropped", counted.dropped.load()},
+            {"rejected", rejected_batches[static_cast<std::size_t>(signal)]},
+            {"dropped", dropped_batches[static_cast<std::size_t>(signal)]},
             {"refused", counted.refused.load()},
             {"unwanted", counted.unwanted.load()},
             {"not_taken", counted.not_taken.load()},
