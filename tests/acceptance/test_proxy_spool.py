@@ -69,7 +69,7 @@ class AfterOutage(SpoolTest):
         self.up.trouble = trouble
         self.export_all("logs", [log("kept")])
         end = time.monotonic() + LIMIT * 6
-        while answers and time.monotonic() < end:
+        while not self.up.of("logs") and time.monotonic() < end:
             self.p.signal(signal.SIGHUP)  # at once again; one that comes while a try is under way changes nothing
             time.sleep(0.2)
         self.assertEqual(answers, [], f"{given}\n{self.p.err}")
