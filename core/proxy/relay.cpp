@@ -116,6 +116,7 @@ void Relay::use(std::shared_ptr<const RelayPolicy> policy) {
             if (other) lane = Lane{}; // what another workspace did says nothing about this one
             lane.not_before = {};
         }
+        look_now_ = true;
     }
     wake_.notify_all();
 }
@@ -335,6 +336,8 @@ bool Relay::send_next(const RelayPolicy& policy, Spool& spool, Signal signal) {
         bool first = false;
         {
             const std::lock_guard lock(guard_);
+            // Read again meanwhile: what the old configuration met delays nothing.
+            if (policy_.get() != &policy) return true;
             ++lane.attempts;
             // A server that is away says nothing about the batch.
             const int status = verdict.why.status;

@@ -167,7 +167,7 @@ class Relay {
     std::deque<Queued> queue_;
     bool no_more_ = false;
     bool stopping_ = false;
-    bool look_now_ = false;     // something was put
+    bool look_now_ = false;     // something was put, or the policy is another one
     bool try_rejected_ = false; // the configuration is new
     std::array<Lane, otlp::all_signals.size()> lanes_;
     bool sends_ = false;
