@@ -53,9 +53,11 @@ mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null |
 [ -n "$mirror" ] || skip "no source of $suite is known to apt on this machine"
 
 root=$folder/root
-# A command in the bare system: with its own processes, terminals and shared memory, and nothing of this machine's environment.
+# A command in the bare system: with its own processes, terminals and shared memory, and nothing of this machine's environment. Its
+# root is a mount of its own, so that namespaces can be made in it.
 inside() {
     unshare --mount --pid --fork --mount-proc="$root/proc" --kill-child sh -euc '
+        mount --rbind "$1" "$1"
         mount -t devpts -o newinstance,ptmxmode=0666,mode=0620 devpts "$1/dev/pts"
         mount -t tmpfs -o mode=1777 tmpfs "$1/dev/shm"
         exec chroot "$1" /usr/bin/env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
