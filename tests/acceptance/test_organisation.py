@@ -175,7 +175,9 @@ class Locked(Test):
         self.h.path(".codex/config.toml").unlink()
         self.assertEqual(self.onboard("codex", "--auth", "pat").code, 4)
         self.ok(self.onboard("codex", "--auth", "pat", env={"DATABRICKS_TOKEN": PAT}))
-        self.assertEqual(self.onboard(env={"PATH": "/usr/bin:/bin"}).code, 1)
+        nowhere = self.etc.run(exe=["/usr/bin/env", "PATH=/nowhere", "/bin/sh", str(SCRIPT)])
+        self.assertEqual(nowhere.code, 1)
+        self.assertIn("not on PATH", nowhere.err)
         self.etc.put("dbx-agents/config.toml", "workspace = 'http://plain.example.com'\n")
         self.assertEqual(self.onboard().code, 2)
 
