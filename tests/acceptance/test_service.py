@@ -41,7 +41,7 @@ chmod 700 /run/user/test
 export XDG_RUNTIME_DIR=/run/user/test
 /lib/systemd/systemd --user --log-target=null >/dev/null 2>&1 &
 manager=$!
-trap 'kill -KILL $manager 2>/dev/null' EXIT
+trap 'kill -KILL $manager 2>/dev/null || true' EXIT
 for _ in $(seq 300); do
     systemctl --user show-environment >/dev/null 2>&1 && break
     kill -0 $manager 2>/dev/null || exit 77
