@@ -57,7 +57,8 @@ std::string Relay::status_json() const {
     root["trouble_fix"] = fix;
     for (const Signal signal : otlp::all_signals) {
         const auto& counted = counts_[static_cast<std::size_t>(signal)];
-        const auto waiting = spool ? spool->waiting(signal) : Spool::Waiting();
+        Spool::Waiting waiting;
+        if (spool) waiting = spool->waiting(signal);
         root["signals"][std::string(otlp::name_of(signal))] = {
             {"accepted", counted.accepted.load()},
             {"delivered", counted.delivered.load()},
@@ -105,7 +106,8 @@ std::string Relay::metrics_text() const {
         for (const auto& outcome : outcomes)
             text += "dbx_agents_proxy_otlp_batches_total{" + label + ",outcome=\"" + outcome.name + "\"} " +
                     std::to_string((counts_[static_cast<std::size_t>(signal)].*outcome.count).load()) + "\n";
-        const auto waiting = spool ? spool->waiting(signal) : Spool::Waiting();
+        Spool::Waiting waiting;
+        if (spool) waiting = spool->waiting(signal);
         const auto line = [&](std::string& to, const char* name, auto value) {
             to += "dbx_agents_proxy_spool_" + std::string(name) + "{" + label + "} " + std::to_string(value) +
                   "\n";
