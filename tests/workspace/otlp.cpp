@@ -1,6 +1,7 @@
 #include "tests/workspace/otlp.hpp"
 
 #include "core/base/strings.hpp"
+#include "tests/workspace/otlp_columns.hpp"
 #include "tests/workspace/otlp_decode.hpp"
 #include "tests/workspace/privileges.hpp"
 #include "tests/workspace/row_store.hpp"

@@ -18,11 +18,8 @@ class OtlpError : public std::runtime_error {
 
 // The rows of an Export{Metrics,Logs,Trace}ServiceRequest in protobuf: an array of objects whose members are
 // the columns of the documented tables (schema v1), one row per data point, log record or span. Reads the
-// wire format by itself, from the public opentelemetry-proto definitions, and shares nothing with core/otlp.
+// wire format by itself (otlp_wire.hpp) and shares nothing with core/otlp.
 // Throws OtlpError: cut short, a field of the wrong wire type, text that is not UTF-8, ids of a wrong length.
 Json decode_otlp(OtlpSignal signal, std::string_view bytes);
-
-// The documented columns of a signal's table: name and canonical type, in their order.
-const std::vector<std::pair<std::string, std::string>>& documented_columns(OtlpSignal signal);
 
 } // namespace dbx::standin

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "tests/workspace/sql_engine.hpp"
-#include "tests/workspace/sql_types.hpp"
+#include "tests/workspace/sql_expressions.hpp"
 
 #include <functional>
 #include <string>
@@ -9,13 +9,9 @@
 
 namespace dbx::standin {
 
-// A query over stored rows: SELECT … FROM, WITH, UNION ALL, joins, GROUP BY, windows; see README.md.
-// It is checked and typed as Spark does it, then evaluated by SQLite. What it does not know is a
+// Queries over stored rows: SELECT … FROM, WITH, UNION ALL, joins, GROUP BY, windows; see README.md. They are
+// checked and typed as Spark does it, then evaluated by SQLite. What the stand-in does not know is a
 // [PARSE_SYNTAX_ERROR], never a wrong answer.
-struct QueryColumn {
-    std::string name;
-    SqlType type;
-};
 
 // Finds a table for a user who is to read it; throws SqlError when it is not there or may not be read.
 using FindTable = std::function<const Table&(const SqlName& name, const std::string& user)>;
