@@ -1,6 +1,7 @@
 #include "tests/workspace/sql_parser.hpp"
 
 #include "core/base/strings.hpp"
+#include "tests/workspace/sql_cursor.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -11,12 +12,11 @@ namespace {
 
 constexpr int deepest_type = 50;
 
-class Parser {
+class Parser : SqlCursor {
   public:
     Parser(std::string_view sql, const SqlParameters& parameters)
-        : sql_(sql)
-        , parameters_(parameters)
-        , tokens_(tokenize(sql)) {}
+        : SqlCursor(sql)
+        , parameters_(parameters) {}
 
     SqlStatement statement() {
         SqlStatement out = [&]() -> SqlStatement {
@@ -30,7 +30,7 @@ class Parser {
             if (take("SELECT")) return select();
             throw unexpected();
         }();
-        take_symbol(';');
+        take_symbol(";");
         if (peek().kind != TokenKind::end) throw unexpected(": extra input '" + source(peek()) + "'");
         return out;
     }
@@ -42,45 +42,8 @@ class Parser {
     }
 
   private:
-    // --- tokens -----------------------------------------------------------------------------------------
-
-    const SqlToken& peek(std::size_t ahead = 0) const {
-        return tokens_[std::min(at_ + ahead, tokens_.size() - 1)];
-    }
-    const SqlToken& advance() { return tokens_[std::min(at_++, tokens_.size() - 1)]; }
-
-    bool sees(std::string_view word, std::size_t ahead = 0) const {
-        return peek(ahead).kind == TokenKind::word && iequals(peek(ahead).text, word);
-    }
-    bool sees_symbol(char symbol, std::size_t ahead = 0) const {
-        return peek(ahead).kind == TokenKind::symbol && peek(ahead).text[0] == symbol;
-    }
-    bool take(std::string_view word) {
-        if (!sees(word)) return false;
-        ++at_;
-        return true;
-    }
-    bool take_symbol(char symbol) {
-        if (!sees_symbol(symbol)) return false;
-        ++at_;
-        return true;
-    }
-    void expect(std::string_view word) {
-        if (!take(word)) throw unexpected();
-    }
-    void expect_symbol(char symbol) {
-        if (!take_symbol(symbol)) throw unexpected();
-    }
-
-    std::string source(const SqlToken& token) const {
-        return std::string(sql_.substr(token.begin, token.end - token.begin));
-    }
-    SqlError unexpected(const std::string& more = {}) const {
-        return syntax_error(sql_, peek().begin, source(peek()), more);
-    }
-
     std::string string_literal() {
-        if (sees_symbol(':')) {
+        if (sees_symbol(":")) {
             const auto value = parameter();
             return value.value_or("");
         }
@@ -90,7 +53,7 @@ class Parser {
 
     // :name
     std::optional<std::string> parameter() {
-        expect_symbol(':');
+        expect_symbol(":");
         if (peek().kind != TokenKind::word) throw unexpected();
         const std::string name = advance().text;
         const auto found = parameters_.find(name);
@@ -109,9 +72,9 @@ class Parser {
         if (peek().kind != TokenKind::word && peek().kind != TokenKind::number) throw unexpected();
         const SqlToken& word = advance();
         // `my-catalog` without quotes: the most frequent mistake of all has an error of its own.
-        if (sees_symbol('-') && peek().begin == word.end) {
+        if (sees_symbol("-") && peek().begin == word.end) {
             std::string whole = word.text;
-            while (sees_symbol('-') || peek().kind == TokenKind::word || peek().kind == TokenKind::number) {
+            while (sees_symbol("-") || peek().kind == TokenKind::word || peek().kind == TokenKind::number) {
                 if (peek().begin != tokens_[at_ - 1].end) break;
                 whole += advance().text;
             }
@@ -127,10 +90,10 @@ class Parser {
     }
 
     SqlName name() {
-        if (sees("IDENTIFIER") && sees_symbol('(', 1)) {
+        if (sees("IDENTIFIER") && sees_symbol("(", 1)) {
             at_ += 2;
             const std::string text = string_literal();
-            expect_symbol(')');
+            expect_symbol(")");
             static const SqlParameters none;
             Parser inner(text, none);
             SqlName out = inner.name();
@@ -138,16 +101,16 @@ class Parser {
             return out;
         }
         SqlName out{identifier()};
-        while (take_symbol('.')) out.push_back(identifier());
+        while (take_symbol(".")) out.push_back(identifier());
         return out;
     }
 
     std::vector<std::string> identifier_list() {
         std::vector<std::string> out;
-        expect_symbol('(');
+        expect_symbol("(");
         do out.push_back(identifier());
-        while (take_symbol(','));
-        expect_symbol(')');
+        while (take_symbol(","));
+        expect_symbol(")");
         return out;
     }
 
@@ -172,28 +135,28 @@ class Parser {
                            "0A000");
         ++at_;
         if (out.name == "array") {
-            expect_symbol('<');
+            expect_symbol("<");
             out.children.push_back({"", type(depth + 1), true, ""});
-            expect_symbol('>');
+            expect_symbol(">");
         } else if (out.name == "map") {
-            expect_symbol('<');
+            expect_symbol("<");
             out.children.push_back({"", type(depth + 1), true, ""});
-            expect_symbol(',');
+            expect_symbol(",");
             out.children.push_back({"", type(depth + 1), true, ""});
-            expect_symbol('>');
+            expect_symbol(">");
         } else if (out.name == "struct") {
-            expect_symbol('<');
-            if (!sees_symbol('>')) {
+            expect_symbol("<");
+            if (!sees_symbol(">")) {
                 do out.children.push_back(struct_field(depth));
-                while (take_symbol(','));
+                while (take_symbol(","));
             }
-            expect_symbol('>');
+            expect_symbol(">");
         } else if (out.name == "decimal") {
             out.precision = 10;
-            if (take_symbol('(')) {
+            if (take_symbol("(")) {
                 out.precision = small_number();
-                if (take_symbol(',')) out.scale = small_number();
-                expect_symbol(')');
+                if (take_symbol(",")) out.scale = small_number();
+                expect_symbol(")");
             }
             if (out.precision < 1 || out.precision > 38 || out.scale > out.precision)
                 throw SqlError("[DECIMAL_PRECISION_EXCEEDS_MAX_PRECISION] Decimal precision " +
@@ -201,14 +164,14 @@ class Parser {
                                    " exceeds max precision 38. SQLSTATE: 22003",
                                "22003");
         } else if (out.name == "char" || out.name == "varchar") {
-            if (!sees_symbol('('))
+            if (!sees_symbol("("))
                 throw SqlError("[DATATYPE_MISSING_SIZE] DataType \"" + word.text +
                                    "\" requires a length parameter, for example \"" + word.text +
                                    "\"(10). Please specify the length. SQLSTATE: 42K01",
                                "42K01");
-            expect_symbol('(');
+            expect_symbol("(");
             out.precision = small_number();
-            expect_symbol(')');
+            expect_symbol(")");
         }
         return out;
     }
@@ -217,7 +180,7 @@ class Parser {
     SqlField struct_field(int depth) {
         SqlField out;
         out.name = identifier();
-        take_symbol(':');
+        take_symbol(":");
         out.type = type(depth + 1);
         column_options(out);
         return out;
@@ -272,15 +235,15 @@ class Parser {
         CreateTable out;
         out.if_exists = if_not_exists();
         out.name = name();
-        if (take_symbol('(')) {
+        if (take_symbol("(")) {
             do {
                 SqlField column;
                 column.name = identifier();
                 column.type = type(0);
                 column_options(column);
                 out.columns.push_back(std::move(column));
-            } while (take_symbol(','));
-            expect_symbol(')');
+            } while (take_symbol(","));
+            expect_symbol(")");
         }
         bool commented = false;
         for (;;) {
@@ -306,14 +269,14 @@ class Parser {
 
     std::map<std::string, std::string> properties() {
         std::map<std::string, std::string> out;
-        expect_symbol('(');
+        expect_symbol("(");
         do {
             std::string key;
             if (peek().kind == TokenKind::string)
                 key = advance().text;
             else
                 key = join(name(), ".");
-            take_symbol('=');
+            take_symbol("=");
             std::string value;
             if (peek().kind == TokenKind::number || sees("TRUE") || sees("FALSE"))
                 value = to_lower(advance().text);
@@ -322,8 +285,8 @@ class Parser {
             if (!out.emplace(key, value).second)
                 throw SqlError("[DUPLICATE_KEY] Found duplicate keys `" + key + "`. SQLSTATE: 23505",
                                "23505");
-        } while (take_symbol(','));
-        expect_symbol(')');
+        } while (take_symbol(","));
+        expect_symbol(")");
         return out;
     }
 
@@ -332,25 +295,25 @@ class Parser {
         out.or_replace = or_replace;
         out.if_exists = if_not_exists();
         out.name = name();
-        if (sees_symbol('(')) {
+        if (sees_symbol("(")) {
             ++at_;
             do {
                 out.columns.push_back(identifier());
                 if (take("COMMENT")) string_literal();
-            } while (take_symbol(','));
-            expect_symbol(')');
+            } while (take_symbol(","));
+            expect_symbol(")");
         }
         if (take("COMMENT")) out.comment = string_literal();
         expect("AS");
-        if (!sees("SELECT") && !sees("WITH") && !sees_symbol('(')) throw unexpected();
+        if (!sees("SELECT") && !sees("WITH") && !sees_symbol("(")) throw unexpected();
         const std::size_t begin = peek().begin;
         std::size_t end = begin;
         int depth = 0;
         // The query is kept as text; what can be checked without understanding it: brackets and the tables.
-        while (peek().kind != TokenKind::end && !(depth == 0 && sees_symbol(';'))) {
-            if (sees_symbol(';')) throw unexpected();
-            if (sees_symbol('(')) ++depth;
-            if (sees_symbol(')') && --depth < 0) throw unexpected();
+        while (peek().kind != TokenKind::end && !(depth == 0 && sees_symbol(";"))) {
+            if (sees_symbol(";")) throw unexpected();
+            if (sees_symbol("(")) ++depth;
+            if (sees_symbol(")") && --depth < 0) throw unexpected();
             const bool source_follows = sees("FROM") || sees("JOIN");
             end = advance().end;
             if (source_follows) note_source(out);
@@ -368,7 +331,7 @@ class Parser {
         SqlName found;
         while (is_name()) {
             found.push_back(advance().text);
-            if (!take_symbol('.')) break;
+            if (!take_symbol(".")) break;
         }
         at_ = here;
         if (found.size() == 3) view.three_parted.push_back(found);
@@ -410,7 +373,7 @@ class Parser {
             }
             if (words.empty()) throw unexpected();
             out.privileges.push_back(words);
-        } while (take_symbol(','));
+        } while (take_symbol(","));
         out.securable = securable();
         out.name = name();
         expect(revoke ? "FROM" : "TO");
@@ -430,9 +393,9 @@ class Parser {
         if (take("TBLPROPERTIES")) {
             ShowProperties out;
             out.name = name();
-            if (take_symbol('(')) {
+            if (take_symbol("(")) {
                 out.key = peek().kind == TokenKind::string ? advance().text : join(name(), ".");
-                expect_symbol(')');
+                expect_symbol(")");
             }
             return out;
         }
@@ -478,7 +441,7 @@ class Parser {
     Select select() {
         Select out;
         do out.items.push_back(item());
-        while (take_symbol(','));
+        while (take_symbol(","));
         if (take("LIMIT")) out.limit = small_number();
         return out;
     }
@@ -486,15 +449,15 @@ class Parser {
     Select::Item item() {
         using Kind = Select::Item::Kind;
         Select::Item out;
-        if (sees("COUNT") && sees_symbol('(', 1) && sees_symbol('*', 2)) {
+        if (sees("COUNT") && sees_symbol("(", 1) && sees_symbol("*", 2)) {
             at_ += 3;
-            expect_symbol(')');
+            expect_symbol(")");
             out = {Kind::count, "", "count(1)", "BIGINT"};
-        } else if ((sees("CURRENT_USER") || sees("SESSION_USER") || sees("USER")) && sees_symbol('(', 1)) {
+        } else if ((sees("CURRENT_USER") || sees("SESSION_USER") || sees("USER")) && sees_symbol("(", 1)) {
             out = {Kind::current_user, "", to_lower(peek().text) + "()", "STRING"};
             at_ += 2;
-            expect_symbol(')');
-        } else if (sees_symbol(':')) {
+            expect_symbol(")");
+        } else if (sees_symbol(":")) {
             const auto value = parameter();
             out = {value ? Kind::literal : Kind::null, value.value_or(""), tokens_[at_ - 1].text, "STRING"};
         } else if (take("NULL")) {
@@ -506,7 +469,7 @@ class Parser {
             const std::string text = advance().text;
             out = {Kind::literal, text, text, "STRING"};
         } else {
-            const std::string sign = take_symbol('-') ? "-" : "";
+            const std::string sign = take_symbol("-") ? "-" : "";
             if (peek().kind != TokenKind::number) throw unexpected();
             const std::string text = sign + advance().text;
             out = {Kind::literal, text, text, text.find('.') == std::string::npos ? "INT" : "DECIMAL(10,2)"};
@@ -519,10 +482,7 @@ class Parser {
         return out;
     }
 
-    std::string_view sql_;
     const SqlParameters& parameters_;
-    std::vector<SqlToken> tokens_;
-    std::size_t at_ = 0;
 };
 
 } // namespace

@@ -1,6 +1,7 @@
 #include "tests/workspace/sql_tree.hpp"
 
 #include "core/base/strings.hpp"
+#include "tests/workspace/sql_cursor.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -11,12 +12,11 @@ namespace {
 
 constexpr int deepest_expression = 200;
 
-class QueryParser {
+class QueryParser : SqlCursor {
   public:
     QueryParser(std::string_view sql, const SqlParameters& parameters)
-        : sql_(sql)
-        , parameters_(parameters)
-        , tokens_(tokenize(sql)) {}
+        : SqlCursor(sql)
+        , parameters_(parameters) {}
 
     std::shared_ptr<Query> whole() {
         auto out = query();
@@ -26,42 +26,6 @@ class QueryParser {
     }
 
   private:
-    const SqlToken& peek(std::size_t ahead = 0) const {
-        return tokens_[std::min(at_ + ahead, tokens_.size() - 1)];
-    }
-    bool sees(std::string_view word, std::size_t ahead = 0) const {
-        return peek(ahead).kind == TokenKind::word && iequals(peek(ahead).text, word);
-    }
-    bool take(std::string_view word) {
-        if (!sees(word)) return false;
-        ++at_;
-        return true;
-    }
-    // Symbols of several bytes are neighbouring tokens.
-    bool sees_symbol(std::string_view symbol) const {
-        for (std::size_t i = 0; i < symbol.size(); ++i) {
-            const SqlToken& token = peek(i);
-            if (token.kind != TokenKind::symbol || token.text[0] != symbol[i]) return false;
-            if (i > 0 && token.begin != peek(i - 1).end) return false;
-        }
-        return true;
-    }
-    bool take_symbol(std::string_view symbol) {
-        if (!sees_symbol(symbol)) return false;
-        at_ += symbol.size();
-        return true;
-    }
-    void expect(std::string_view word) {
-        if (!take(word)) throw unexpected();
-    }
-    void expect_symbol(std::string_view symbol) {
-        if (!take_symbol(symbol)) throw unexpected();
-    }
-    SqlError unexpected() const {
-        return syntax_error(sql_, peek().begin,
-                            std::string(sql_.substr(peek().begin, peek().end - peek().begin)));
-    }
-
     bool is_identifier() const {
         return peek().kind == TokenKind::quoted ||
                (peek().kind == TokenKind::word &&
@@ -434,10 +398,7 @@ class QueryParser {
         return out;
     }
 
-    std::string_view sql_;
     const SqlParameters& parameters_;
-    std::vector<SqlToken> tokens_;
-    std::size_t at_ = 0;
     int depth_ = 0;
 };
 
