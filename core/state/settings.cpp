@@ -101,15 +101,22 @@ struct Misspelt {
     std::string why; // a clause that begins with the key
 };
 std::optional<Misspelt> misspelt(const std::string& key, const std::string& value) {
+    // Split once: a configuration may have hundreds of keys, and every command reads it.
+    static const auto patterns = [] {
+        std::vector<std::vector<std::string>> split_keys;
+        for (const auto known : known_keys) split_keys.push_back(split(known, '.'));
+        return split_keys;
+    }();
     const auto parts = split(key, '.');
-    std::vector<std::vector<std::string>> fitting;
-    for (const auto known : known_keys) fitting.push_back(split(known, '.'));
+    std::vector<const std::vector<std::string>*> fitting;
+    for (const auto& pattern : patterns) fitting.push_back(&pattern);
     std::string path, shown; // the same but for places in arrays
     for (std::size_t i = 0; i < parts.size(); ++i) {
         const auto& part = parts[i];
         std::vector<std::string> names; // that may stand here
         bool any = false, place = false, unlike = false;
-        for (const auto& pattern : fitting) {
+        for (const auto* each : fitting) {
+            const auto& pattern = *each;
             if (pattern.size() <= i) continue;
             if (pattern[i] == "**") return std::nullopt;
             any = any || pattern[i] == "*";
@@ -121,10 +128,10 @@ std::optional<Misspelt> misspelt(const std::string& key, const std::string& valu
         path += (path.empty() ? "" : ".") + part;
         if (!is_index(part) || !place) shown += (shown.empty() ? "" : ".") + printable(part);
         const bool known = std::find(names.begin(), names.end(), part) != names.end();
-        const std::string near = nearest(part, names);
+        const std::string near = known ? std::string() : nearest(part, names);
         if (place && !is_index(part)) {
             const bool of_tables = std::any_of(fitting.begin(), fitting.end(),
-                                               [&](const auto& pattern) { return pattern.size() > i + 1; });
+                                               [&](const auto* pattern) { return pattern->size() > i + 1; });
             path.resize(path.size() - part.size());
             return Misspelt{path, "'" + before + "' is an array" +
                                       (of_tables ? " of tables: [[" + before + "]]" : ", not a table")};
@@ -135,16 +142,16 @@ std::optional<Misspelt> misspelt(const std::string& key, const std::string& valu
                 "'" + shown + "' is not a setting" +
                     (near.empty() ? ""
                                   : "; did you mean '" + (before.empty() ? "" : before + ".") + near + "'?")};
-        std::erase_if(fitting, [&](const std::vector<std::string>& pattern) {
-            return pattern.size() <= i ||
-                   (known ? pattern[i] != part : pattern[i].find_first_of("*#?") == std::string::npos);
+        std::erase_if(fitting, [&](const auto* pattern) {
+            return pattern->size() <= i ||
+                   (known ? (*pattern)[i] != part : (*pattern)[i].find_first_of("*#?") == std::string::npos);
         });
     }
     const bool whole = std::any_of(fitting.begin(), fitting.end(),
-                                   [&](const auto& pattern) { return pattern.size() == parts.size(); });
+                                   [&](const auto* pattern) { return pattern->size() == parts.size(); });
     if (whole || value == "[]") return std::nullopt;
     const bool array = std::any_of(fitting.begin(), fitting.end(),
-                                   [&](const auto& pattern) { return pattern[parts.size()] == "#"; });
+                                   [&](const auto* pattern) { return (*pattern)[parts.size()] == "#"; });
     return Misspelt{path, "'" + shown + "' is " + (array ? "an array" : "a table") + ", not one value"};
 }
 
