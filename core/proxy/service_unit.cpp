@@ -84,8 +84,12 @@ Result<std::string> unit_text(const ServiceUnit& unit) {
             "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK\n"
             "SystemCallArchitectures=native\n";
     if (unit.own_view) {
-        text += "PrivateTmp=yes\n"
-                "ProtectSystem=strict\n"
+        // A program or a file in there has to be seen.
+        const bool in_tmp = std::any_of(all.begin(), all.end(), [](const std::string& path) {
+            return path.starts_with("/tmp/") || path.starts_with("/var/tmp/");
+        });
+        text += in_tmp ? "ReadWritePaths=-/tmp -/var/tmp\n" : "PrivateTmp=yes\n";
+        text += "ProtectSystem=strict\n"
                 "RestrictNamespaces=yes\n";
         for (const auto& folder : unit.writable) add("ReadWritePaths", unit_quoted(folder, UnitWord::path));
         for (const auto& folder : unit.writable_if_there)

@@ -52,6 +52,18 @@ TEST_CASE("without user namespaces what needs them is left out, and the rest sta
     CHECK(has(*text, "NoNewPrivileges=yes"));
 }
 
+TEST_CASE("what lies in the temporary folders is seen by the service") {
+    CHECK(has(*unit_text(small()), "PrivateTmp=yes"));
+    for (const char* path : {"/tmp/clone/dbx-agents", "/var/tmp/dbx-agents"}) {
+        auto unit = small();
+        unit.command.front() = path;
+        const auto text = unit_text(unit);
+        REQUIRE(text);
+        CHECK(text->find("PrivateTmp") == std::string::npos);
+        CHECK(has(*text, "ReadWritePaths=-/tmp -/var/tmp"));
+    }
+}
+
 TEST_CASE("what no unit can hold is refused") {
     for (const char* bad : {"/a\nExecStartPre=/bin/evil", "/a\x01", "/\xff"}) {
         auto unit = small();
