@@ -134,6 +134,13 @@ bool is_somebodys(const system::Path& path) {
     return begin != magic && path.extension() != ".db";
 }
 
+// Steps a statement that answers no rows, to its end.
+int once(Statement& statement) {
+    const int code = statement.step();
+    statement.reset();
+    return code;
+}
+
 FileTrouble trouble_of(sqlite3* database, int code) {
     using Kind = FileTrouble::Kind;
     const int number = database != nullptr ? sqlite3_system_errno(database) : 0;
@@ -166,13 +173,6 @@ FileTrouble LedgerFile::trouble(int code) const {
 FileResult<void> LedgerFile::run(const char* sql) {
     if (const int code = execute(database_.get(), sql); code != SQLITE_OK)
         return tl::unexpected(trouble(code));
-    return {};
-}
-
-FileResult<void> LedgerFile::run(Statement& statement) {
-    const int code = statement.step();
-    statement.reset();
-    if (code != SQLITE_DONE) return tl::unexpected(trouble(code));
     return {};
 }
 
@@ -241,6 +241,7 @@ FileResult<LedgerFile> LedgerFile::open(const system::Path& path, system::FileSy
     file.begin_ = Statement(raw, "BEGIN IMMEDIATE");
     file.insert_ = Statement(raw, insert_sql);
     file.commit_ = Statement(raw, "COMMIT");
+    file.hold_ = Statement(raw, "SELECT identity FROM ledger");
     if (!file.insert_) return tl::unexpected(file.trouble(file.insert_.code()));
     sqlite3_wal_hook(
         raw,
@@ -279,9 +280,23 @@ FileResult<std::uint32_t> LedgerFile::new_instance(system::WallTime now) {
 }
 
 FileResult<void> LedgerFile::write(std::span<const Numbered> rows) {
+    int code = try_write(rows);
+    if (code == SQLITE_BUSY_SNAPSHOT) { // another process wrote meanwhile
+        let_go();
+        code = try_write(rows);
+    }
+    if (code == SQLITE_DONE) return {};
+    const auto why = trouble(code);
+    execute(database_.get(), "ROLLBACK"); // does nothing where nothing is begun
+    let_go();
+    return tl::unexpected(why);
+}
+
+int LedgerFile::try_write(std::span<const Numbered> rows) {
+    if (!held_) held_ = hold_.step() == SQLITE_ROW; // what is wrong, the insert says
     // One row is a transaction by itself.
     if (rows.size() > 1) {
-        if (auto begun = run(begin_); !begun) return begun;
+        if (const int code = once(begin_); code != SQLITE_DONE) return code;
     }
     for (const auto& [id, pointer] : rows) {
         const auto& row = *pointer;
@@ -319,20 +334,14 @@ FileResult<void> LedgerFile::write(std::span<const Numbered> rows) {
         insert_.bind(++at, signed_count(row.bytes_out));
         insert_.bind_word(++at, usage.upstream_id);
         insert_.bind_word(++at, row.upstream_request_id);
-        const int code = insert_.step();
-        insert_.reset();
-        if (code != SQLITE_DONE) {
-            auto why = trouble(code);
-            if (rows.size() > 1) execute(database_.get(), "ROLLBACK");
-            return tl::unexpected(why);
-        }
+        if (const int code = once(insert_); code != SQLITE_DONE) return code;
     }
-    if (rows.size() == 1) return {};
-    if (auto done = run(commit_); !done) {
-        execute(database_.get(), "ROLLBACK");
-        return done;
-    }
-    return {};
+    return rows.size() > 1 ? once(commit_) : SQLITE_DONE;
+}
+
+void LedgerFile::let_go() {
+    if (held_) hold_.reset();
+    held_ = false;
 }
 
 bool LedgerFile::moved() const {
@@ -346,6 +355,7 @@ void LedgerFile::set_lock_wait(std::chrono::milliseconds wait) {
 }
 
 void LedgerFile::checkpoint() {
+    let_go();
     // Passive: waits for nobody. What readers still need comes with the next one.
     if (sqlite3_wal_checkpoint_v2(database_.get(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr) ==
         SQLITE_OK)
@@ -353,6 +363,7 @@ void LedgerFile::checkpoint() {
 }
 
 FileResult<int> LedgerFile::forget_before(system::WallTime time, int limit) {
+    let_go();
     Statement statement(database_.get(), "DELETE FROM requests WHERE id IN (SELECT id FROM requests WHERE "
                                          "id < ? ORDER BY id LIMIT ?)");
     if (statement) {
@@ -365,7 +376,8 @@ FileResult<int> LedgerFile::forget_before(system::WallTime time, int limit) {
 
 void LedgerFile::abandon() {
     if (database_) sqlite3_db_config(database_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
-    for (auto* statement : {&begin_, &insert_, &commit_}) *statement = {};
+    for (auto* statement : {&begin_, &insert_, &commit_, &hold_}) *statement = {};
+    held_ = false;
     database_.reset();
 }
 

@@ -53,10 +53,17 @@ class LedgerFile {
     FileTrouble trouble(int code) const;
     FileResult<void> migrate();
     FileResult<void> run(const char* sql);
-    FileResult<void> run(Statement& statement);
+    int try_write(std::span<const Numbered> rows); // SQLITE_DONE, or what is wrong
+    void let_go();
 
     Connection database_;
     Statement begin_, insert_, commit_;
+    // A read that stays open between writes. While it is, a commit takes and gives back SQLite's write lock and
+    // nothing else; without it each would also take a place among the log's readers, move its mark and leave:
+    // four more system calls. Readers hinder no writer; but the log can start anew only without them, so
+    // checkpoint() lets go. After another process's commit SQLite refuses to write from this (SQLITE_BUSY_SNAPSHOT).
+    Statement hold_;
+    bool held_ = false;
     std::uint64_t identity_ = 0;
     std::unique_ptr<int> log_pages_ = std::make_unique<int>(0);
 };
