@@ -95,14 +95,19 @@ void ClientConnection::arm_read() {
     }
     reading_ = true;
     reading_into_body_ = in_body;
-    const auto target = in_body ? asio::buffer(body_.back()->data + body_.back()->end, body_.back()->room())
-                                : asio::buffer(small_);
-    socket_.async_read_some(target, [self = shared_from_this()](const error_code& error, std::size_t count) {
-        self->got(error, count);
-    });
+    if (in_body) {
+        socket_.async_read_some(asio::buffer(body_.back()->data + body_.back()->end, body_.back()->room()),
+                                [self = shared_from_this()](const error_code& error, std::size_t count) {
+                                    self->got_body(error, count);
+                                });
+        return;
+    }
+    // An idle connection has no room for bytes; the next request's head and body come with one read.
+    socket_.async_wait(Socket::wait_read,
+                       [self = shared_from_this()](const error_code& error) { self->readable(error); });
 }
 
-void ClientConnection::got(const error_code& error, std::size_t count) {
+void ClientConnection::got_body(const error_code& error, std::size_t count) {
     reading_ = false;
     if (phase_ == Phase::closed) return;
     if (error) {
@@ -115,24 +120,47 @@ void ClientConnection::got(const error_code& error, std::size_t count) {
         arm_read();
         return;
     }
+    if (phase_ == Phase::finishing) return; // of a body that is no longer wanted nothing is kept
+    if (phase_ == Phase::waiting || phase_ == Phase::forwarding) {
+        body_.back()->end += count;
+        feed_body();
+        if (phase_ == Phase::forwarding) pump();
+    }
+    arm_read();
+}
+
+void ClientConnection::readable(error_code error) {
+    reading_ = false;
+    if (phase_ == Phase::closed) return;
+    std::array<char, 1024> few; // of what comes behind a request, or of what nobody wants
+    auto target = asio::buffer(few);
+    if (phase_ == Phase::head) {
+        if (!in_) in_ = loop_.blocks().take();
+        target = asio::buffer(in_->data + in_->end, in_->room());
+    }
+    std::size_t count = 0;
+    if (!error) count = socket_.read_some(target, error);
+    if (error == asio::error::would_block || error == asio::error::try_again) {
+        arm_read();
+        return;
+    }
+    if (error) {
+        client_left();
+        return;
+    }
     switch (phase_) {
     case Phase::head:
-        got_head_bytes(count);
+        if (in_->end == 0) {
+            looked_at_ = 0;
+            expect_within(head_time);
+        }
+        in_->end += count;
+        read_head();
         break;
     case Phase::waiting:
     case Phase::forwarding:
-        if (reading_into_body_) {
-            body_.back()->end += count;
-            feed_body();
-            if (phase_ == Phase::forwarding) pump();
-            arm_read();
-        } else {
-            next_.append(small_.data(), count);
-        }
-        break;
     case Phase::finishing:
-        // Of a body that is no longer wanted nothing is kept.
-        if (!reading_into_body_) next_.append(small_.data(), count);
+        next_.append(few.data(), count);
         break;
     case Phase::lingering:
         arm_read();
@@ -140,21 +168,6 @@ void ClientConnection::got(const error_code& error, std::size_t count) {
     case Phase::closed:
         break;
     }
-}
-
-void ClientConnection::got_head_bytes(std::size_t count) {
-    if (!in_) {
-        in_ = loop_.blocks().take();
-        looked_at_ = 0;
-        expect_within(head_time);
-    }
-    const auto fits = std::min(count, in_->room());
-    in_->append({small_.data(), fits});
-    if (count == small_.size() && in_->room() > 0) {
-        error_code error; // an end is seen again by the next read
-        in_->end += socket_.read_some(asio::buffer(in_->data + in_->end, in_->room()), error);
-    }
-    read_head();
 }
 
 void ClientConnection::read_head() {
@@ -195,7 +208,6 @@ void ClientConnection::read_head() {
 void ClientConnection::begin_request(const Head& head, std::size_t head_bytes) {
     ++number_;
     auto& counters = loop_.mutable_counters();
-    exchange_ = {};
     exchange_.policy = loop_.policy();
     exchange_.began = std::chrono::steady_clock::now();
     exchange_.head_only = head.method == "HEAD";

@@ -104,8 +104,8 @@ class ClientConnection final : public std::enable_shared_from_this<ClientConnect
 
     // --- the client's side
     void arm_read();
-    void got(const error_code& error, std::size_t count);
-    void got_head_bytes(std::size_t count);
+    void got_body(const error_code& error, std::size_t count);
+    void readable(error_code error);
     void read_head();
     void begin_request(const Head& head, std::size_t head_bytes);
     void feed_body();
@@ -169,7 +169,6 @@ class ClientConnection final : public std::enable_shared_from_this<ClientConnect
     SteadyTime deadline_ = SteadyTime::max();
     std::uint64_t number_ = 0; // of the request on this connection: late callbacks of older ones are ignored
 
-    std::array<char, 1024> small_;
     bool reading_ = false;
     bool reading_into_body_ = false;
     std::unique_ptr<Block> in_; // the head, and the beginning of the body

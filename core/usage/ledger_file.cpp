@@ -241,7 +241,9 @@ FileResult<LedgerFile> LedgerFile::open(const system::Path& path, system::FileSy
     file.begin_ = Statement(raw, "BEGIN IMMEDIATE");
     file.insert_ = Statement(raw, insert_sql);
     file.commit_ = Statement(raw, "COMMIT");
-    file.hold_ = Statement(raw, "SELECT identity FROM ledger");
+    // The old journal's readers would keep every other writer out.
+    if (Statement mode(raw, "PRAGMA journal_mode"); mode.step() == SQLITE_ROW && mode.text(0) == "wal")
+        file.hold_ = Statement(raw, "SELECT identity FROM ledger");
     if (!file.insert_) return tl::unexpected(file.trouble(file.insert_.code()));
     sqlite3_wal_hook(
         raw,
@@ -280,8 +282,10 @@ FileResult<std::uint32_t> LedgerFile::new_instance(system::WallTime now) {
 }
 
 FileResult<void> LedgerFile::write(std::span<const Numbered> rows) {
+    if (!held_) held_ = hold_.step() == SQLITE_ROW; // what is wrong, the insert says
     int code = try_write(rows);
-    if (code == SQLITE_BUSY_SNAPSHOT) { // another process wrote meanwhile
+    if (held_ && (code & 0xff) == SQLITE_BUSY) {
+        // Another process wrote meanwhile, or writes: SQLite waits for its lock only from outside of a read.
         let_go();
         code = try_write(rows);
     }
@@ -293,7 +297,6 @@ FileResult<void> LedgerFile::write(std::span<const Numbered> rows) {
 }
 
 int LedgerFile::try_write(std::span<const Numbered> rows) {
-    if (!held_) held_ = hold_.step() == SQLITE_ROW; // what is wrong, the insert says
     // One row is a transaction by itself.
     if (rows.size() > 1) {
         if (const int code = once(begin_); code != SQLITE_DONE) return code;
@@ -357,9 +360,10 @@ void LedgerFile::set_lock_wait(std::chrono::milliseconds wait) {
 void LedgerFile::checkpoint() {
     let_go();
     // Passive: waits for nobody. What readers still need comes with the next one.
-    if (sqlite3_wal_checkpoint_v2(database_.get(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr) ==
+    int pages = 0;
+    if (sqlite3_wal_checkpoint_v2(database_.get(), nullptr, SQLITE_CHECKPOINT_PASSIVE, &pages, nullptr) ==
         SQLITE_OK)
-        *log_pages_ = 0;
+        *log_pages_ = moved_pages_ = std::max(pages, 0);
 }
 
 FileResult<int> LedgerFile::forget_before(system::WallTime time, int limit) {

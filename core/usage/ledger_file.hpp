@@ -41,7 +41,9 @@ class LedgerFile {
     // The file at the path is no longer the one that is open.
     bool moved() const;
     void set_lock_wait(std::chrono::milliseconds wait);
-    int log_pages() const { return *log_pages_; } // of the write-ahead log, after the last write
+    // The write-ahead log's pages that no checkpoint has moved yet, after the last write. What readers kept
+    // from being cut off is not counted: it would ask for another checkpoint with every row.
+    int log_pages() const { return *log_pages_ < moved_pages_ ? *log_pages_ : *log_pages_ - moved_pages_; }
     // Moves the log's pages into the file, as far as readers allow it.
     void checkpoint();
     // Deletes up to `limit` rows older than that; how many went.
@@ -58,14 +60,15 @@ class LedgerFile {
 
     Connection database_;
     Statement begin_, insert_, commit_;
-    // A read that stays open between writes. While it is, a commit takes and gives back SQLite's write lock and
-    // nothing else; without it each would also take a place among the log's readers, move its mark and leave:
-    // four more system calls. Readers hinder no writer; but the log can start anew only without them, so
-    // checkpoint() lets go. After another process's commit SQLite refuses to write from this (SQLITE_BUSY_SNAPSHOT).
-    Statement hold_;
+    // A read that stays open between writes. While it is, a commit takes and gives back SQLite's write lock
+    // and nothing else; without it each would also take a place among the log's readers, move its mark and
+    // leave: four more system calls. Readers hinder no writer; but the log can start anew only without them,
+    // so checkpoint() lets go. After another process's commit SQLite refuses to write from it.
+    Statement hold_; // empty where the file system has no such log
     bool held_ = false;
     std::uint64_t identity_ = 0;
-    std::unique_ptr<int> log_pages_ = std::make_unique<int>(0);
+    std::unique_ptr<int> log_pages_ = std::make_unique<int>(0); // SQLite's count, in the whole log
+    int moved_pages_ = 0;                                       // of them, at the last checkpoint
 };
 
 // Renames a corrupt ledger with its log files to NAME.corrupt-TIME; the new name.

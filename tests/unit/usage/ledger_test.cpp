@@ -265,6 +265,78 @@ TEST_CASE("two ledgers share one file") {
     CHECK(ask(path, "SELECT count(DISTINCT id) FROM requests") == 400);
 }
 
+TEST_CASE("two ledgers that commit in turns: each goes on from the other's rows, at once") {
+    const Sandbox box;
+    const Path path = box / "usage.db";
+    const auto one = Ledger::open(options(path), files);
+    const auto two = Ledger::open(options(path), files);
+    const auto row = row_of("claude", 1, 0);
+    for (int i = 0; i < 60; ++i) {
+        auto& ledger = i % 3 == 1 ? *two : *one; // also twice in a row
+        std::vector<Ledger::Record> group;
+        for (int n = 0; n <= i % 2; ++n) group.push_back({ledger.begin(begin_of(row)), row});
+        CHECK(ledger.commit(group));
+    }
+    CHECK(ask(path, "SELECT count(DISTINCT id) FROM requests") == 90);
+    CHECK(ask(path, "SELECT quick_check = 'ok' FROM pragma_quick_check") == 1);
+}
+
+TEST_CASE("two ledgers in turns where the file system has no write-ahead log") {
+    // SQLite's own way to lock on such disks, with a file.
+    sqlite3_vfs* const usual = sqlite3_vfs_find(nullptr);
+    sqlite3_vfs* const dotfile = sqlite3_vfs_find("unix-dotfile");
+    REQUIRE(dotfile != nullptr);
+    sqlite3_vfs_register(dotfile, 1);
+    const Sandbox box;
+    const Path path = box / "usage.db";
+    {
+        auto one = LedgerFile::open(path, files, 0ms);
+        auto two = LedgerFile::open(path, files, 0ms);
+        REQUIRE(one);
+        REQUIRE(two);
+        const auto row = row_of("claude", 1, 0);
+        for (std::int64_t id = 1; id <= 20; ++id) {
+            const LedgerFile::Numbered rows[] = {{2 * id, &row}, {2 * id + 1, &row}};
+            CHECK((id % 2 == 0 ? *one : *two).write(rows));
+        }
+        CHECK_FALSE(std::filesystem::exists(path.string() + "-wal"));
+        CHECK(ask(path, "SELECT count(*) FROM requests") == 40);
+    }
+    sqlite3_vfs_register(usual, 1);
+}
+
+TEST_CASE("a reader keeps the log from being cut off, and nobody tries again with every row") {
+    const Sandbox box;
+    const Path path = box / "usage.db";
+    auto reader = LedgerFile::open(path, files, 50ms);
+    auto writer = LedgerFile::open(path, files, 50ms);
+    REQUIRE(reader);
+    REQUIRE(writer);
+    const auto row = row_of("claude", 1, 0);
+    std::int64_t id = 0;
+    const auto write = [&](LedgerFile& file, int count) {
+        for (int i = 0; i < count; ++i) {
+            const LedgerFile::Numbered numbered{++id, &row};
+            REQUIRE(file.write({&numbered, 1}));
+        }
+    };
+    write(*reader, 1); // from now on it holds its place
+    write(*writer, 500);
+    CHECK(writer->log_pages() > 500);
+    writer->checkpoint();
+    CHECK(writer->log_pages() == 0);
+    write(*writer, 2);
+    CHECK(writer->log_pages() < 10);
+    const auto size = [&] { return std::filesystem::file_size(path.string() + "-wal"); };
+    const auto grown = size();
+    reader->checkpoint(); // it lets go
+    writer->checkpoint();
+    write(*writer, 100); // at the log's beginning again
+    CHECK(size() == grown);
+    CHECK(writer->log_pages() < 200);
+    CHECK(ask(path, "SELECT count(*) FROM requests") == 603);
+}
+
 TEST_CASE("sums since a time, by agent and model") {
     const Sandbox box;
     const auto ledger = Ledger::open(options(box / "usage.db"), files);
