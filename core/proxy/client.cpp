@@ -134,13 +134,15 @@ void ClientConnection::readable(error_code error) {
     if (phase_ == Phase::closed) return;
     std::array<char, 1024> few; // of what comes behind a request, or of what nobody wants
     auto target = asio::buffer(few);
+    const bool begins = phase_ == Phase::head && !in_;
+    if (begins) in_ = loop_.blocks().take();
     if (phase_ == Phase::head) {
-        if (!in_) in_ = loop_.blocks().take();
         target = asio::buffer(in_->data + in_->end, in_->room());
     }
     std::size_t count = 0;
     if (!error) count = socket_.read_some(target, error);
     if (error == asio::error::would_block || error == asio::error::try_again) {
+        if (begins) loop_.blocks().give(std::move(in_));
         arm_read();
         return;
     }
@@ -150,7 +152,7 @@ void ClientConnection::readable(error_code error) {
     }
     switch (phase_) {
     case Phase::head:
-        if (in_->end == 0) {
+        if (begins) {
             looked_at_ = 0;
             expect_within(head_time);
         }
