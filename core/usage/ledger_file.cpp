@@ -2,6 +2,7 @@
 
 #include "core/system/hash.hpp"
 #include "core/system/shared_file.hpp"
+#include "core/usage/log_vfs.hpp"
 #include "core/usage/row_id.hpp"
 
 #include <algorithm>
@@ -194,7 +195,7 @@ FileResult<LedgerFile> LedgerFile::open(const system::Path& path, system::FileSy
 
     LedgerFile file;
     sqlite3* raw = nullptr;
-    int code = sqlite3_open_v2(path.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
+    int code = sqlite3_open_v2(path.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, log_vfs());
     file.database_.reset(raw);
     if (code != SQLITE_OK) return tl::unexpected(file.trouble(code));
     sqlite3_extended_result_codes(raw, 1);
