@@ -37,7 +37,8 @@ inline constexpr std::size_t least_room = 4096;
 inline constexpr std::size_t small_answer_bytes = 4096;
 
 inline constexpr std::size_t most_buffers = 32;
-inline constexpr std::size_t most_id_bytes = 128; // of the upstream's request id, in the ledger
+inline constexpr std::size_t most_framing_bytes = 80; // Content-Length or Transfer-Encoding, and two names
+inline constexpr std::size_t most_id_bytes = 128;     // of the upstream's request id, in the ledger
 
 inline constexpr std::string_view crlf = "\r\n";
 inline constexpr std::string_view last_chunk = "0\r\n\r\n";

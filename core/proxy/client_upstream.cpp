@@ -65,12 +65,15 @@ void ClientConnection::attach(std::shared_ptr<Upstream> upstream) {
     exchange_.response_head = false;
     exchange_.broken_write = false;
     exchange_.upstream_stays = true;
-    exchange_.sent_head = exchange_.head;
+    const auto& authorization = exchange_.bearer->reveal();
+    exchange_.sent_head.clear();
+    exchange_.sent_head.reserve(exchange_.head.size() + most_framing_bytes + authorization.size());
+    exchange_.sent_head += exchange_.head;
     if (exchange_.chunked)
         exchange_.sent_head += "Transfer-Encoding: chunked\r\n";
     else if (exchange_.length)
         exchange_.sent_head += "Content-Length: " + std::to_string(*exchange_.length) + "\r\n";
-    exchange_.sent_head += "Authorization: " + exchange_.bearer->reveal() + "\r\n\r\n";
+    exchange_.sent_head.append("Authorization: ").append(authorization).append("\r\n\r\n");
     next_segment_ = 0;
     segment_offset_ = 0;
     waits_to_write_ = false;
@@ -402,7 +405,11 @@ void ClientConnection::begin_response(const Head& head) {
     if (!exchange_.keep_alive || loop_.draining()) close_when_done_ = true;
     // The client still sends what nobody wants: it is told that the connection ends.
     if (!body_complete()) close_when_done_ = true;
-    out_ += client_head(head, exchange_.framing, close_when_done_);
+    auto answer_head = client_head(head, exchange_.framing, close_when_done_);
+    if (out_.empty())
+        out_ = std::move(answer_head);
+    else
+        out_ += answer_head;
     exchange_.response_begun = true;
 }
 
@@ -449,6 +456,9 @@ void ClientConnection::deliver(bool done) {
     const std::size_t now = !recorded                       ? buffers.size()
                             : exchange_.streamed && chunked ? buffers.size() - 1
                                                             : 0;
+    std::size_t held = held_.size();
+    for (std::size_t i = now; i < buffers.size(); ++i) held += buffers[i].size();
+    held_.reserve(held);
     for (std::size_t i = now; i < buffers.size(); ++i)
         held_.append(static_cast<const char*>(buffers[i].data()), buffers[i].size());
     buffers.resize(now);

@@ -66,14 +66,13 @@ std::optional<std::string> normal_path(std::string_view path) {
     if (path.empty() || path.front() != '/') return std::nullopt;
     std::string plain;
     plain.reserve(path.size());
+    std::size_t copied = 0; // of the path
     for (std::size_t i = 0; i < path.size(); ++i) {
         const auto c = static_cast<unsigned char>(path[i]);
         if (c <= 0x20 || c >= 0x7f || c == '\\' || c == '"' || c == '<' || c == '>' || c == '#')
             return std::nullopt;
-        if (c != '%') {
-            plain += static_cast<char>(c);
-            continue;
-        }
+        if (c != '%') continue;
+        plain.append(path.substr(copied, i - copied));
         const auto byte = escaped_byte(path, i);
         if (!byte || *byte < 0x20 || *byte == 0x7f || *byte == '/' || *byte == '\\' || *byte == '%')
             return std::nullopt;
@@ -82,7 +81,9 @@ std::optional<std::string> normal_path(std::string_view path) {
         else
             plain.append(path.substr(i, 3));
         i += 2;
+        copied = i + 1;
     }
+    plain.append(path.substr(copied));
     // "..;x" is ".." to servers that know parameters of a segment.
     if (plain.find("/.") != std::string::npos) {
         for (const auto& segment : split(plain, '/')) {

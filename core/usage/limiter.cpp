@@ -349,6 +349,7 @@ Limiter::Verdict Limiter::admit(const Ask& ask, Moment moment) {
     if (state.gauges.empty()) return {};
     const auto now = state.forward(moment);
     Request request;
+    request.gauges.reserve(state.gauges.size());
     for (std::size_t i = 0; i < state.gauges.size(); ++i) {
         if (!state.gauges[i].concerns(ask.agent, ask.model)) continue;
         state.refresh(state.gauges[i], now);
