@@ -136,9 +136,7 @@ void ClientConnection::readable(error_code error) {
     auto target = asio::buffer(few);
     const bool begins = phase_ == Phase::head && !in_;
     if (begins) in_ = loop_.blocks().take();
-    if (phase_ == Phase::head) {
-        target = asio::buffer(in_->data + in_->end, in_->room());
-    }
+    if (phase_ == Phase::head) target = asio::buffer(in_->data + in_->end, in_->room());
     std::size_t count = 0;
     if (!error) count = socket_.read_some(target, error);
     if (error == asio::error::would_block || error == asio::error::try_again) {

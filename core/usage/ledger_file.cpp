@@ -290,7 +290,10 @@ FileResult<void> LedgerFile::write(std::span<const Numbered> rows) {
         let_go();
         code = try_write(rows);
     }
-    if (code == SQLITE_DONE) return {};
+    if (code == SQLITE_DONE) {
+        if (*log_pages_ < moved_pages_) moved_pages_ = 0; // the log has begun anew
+        return {};
+    }
     const auto why = trouble(code);
     execute(database_.get(), "ROLLBACK"); // does nothing where nothing is begun
     let_go();

@@ -43,7 +43,7 @@ class LedgerFile {
     void set_lock_wait(std::chrono::milliseconds wait);
     // The write-ahead log's pages that no checkpoint has moved yet, after the last write. What readers kept
     // from being cut off is not counted: it would ask for another checkpoint with every row.
-    int log_pages() const { return *log_pages_ < moved_pages_ ? *log_pages_ : *log_pages_ - moved_pages_; }
+    int log_pages() const { return *log_pages_ - moved_pages_; }
     // Moves the log's pages into the file, as far as readers allow it.
     void checkpoint();
     // Deletes up to `limit` rows older than that; how many went.
